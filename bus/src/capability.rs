@@ -1,0 +1,117 @@
+//! What a bus can do, as data.
+//!
+//! Each field changes what a caller may do; a [`Contract`](crate::Contract) is answered from them.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The abilities of one bus as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capability {
+    /// What `Accepted` promises to survive.
+    pub durability: Durability,
+    /// Who can receive what is published.
+    pub reach: Reach,
+    /// Which order deliveries keep.
+    pub order: Order,
+    /// Longest publish delay the bus keeps itself; `None`: delayed messages are refused.
+    pub delay_max: Option<Duration>,
+    /// Longest nack delay the bus keeps itself; `None`: a nack returns at once.
+    pub nack_delay_max: Option<Duration>,
+    /// How long a delivery is ours.
+    pub lease: LeaseTerms,
+    /// Whether deliveries carry the broker's receive count.
+    pub receive_count: bool,
+    /// Whether `reject` keeps the message in the destination's dead letters.
+    pub dead_letters: bool,
+    /// Whether a destination may have groups beside its default one.
+    pub groups: bool,
+    /// Largest message in bytes (body, headers and key); `None`: bounded by memory alone.
+    pub message_bytes_max: Option<usize>,
+    /// Whether one publish batch is accepted whole or not at all, over all its destinations.
+    pub publish_atomic: bool,
+    /// Whether settlements are answered; otherwise they are [`Sent`](crate::SettleOutcome::Sent).
+    pub settle_confirmed: bool,
+}
+
+/// What an accepted message survives, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Durability {
+    /// Nothing: it is gone with the process that holds the bus.
+    Volatile,
+    /// The end of the process, on one disk (written and synced).
+    Disk,
+    /// The loss of a broker node, by replication.
+    Replicated,
+}
+
+/// Who can receive, narrowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Only receivers in the same process.
+    Process,
+    /// Every process that reaches the broker.
+    Network,
+}
+
+/// The order of deliveries, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// None: lanes in one consumer are all there is.
+    None,
+    /// Per key, over competing consumers, nacks and expired leases.
+    PerKey,
+}
+
+/// The terms on which a delivery is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseTerms {
+    /// Length of a lease; `None`: held until settled or disconnected.
+    pub duration: Option<Duration>,
+    /// Whether [`Receiver::extend`](crate::Receiver::extend) prolongs it.
+    pub extendable: bool,
+    /// Longest total time of one delivery, extensions included; `None`: no cap.
+    pub total_max: Option<Duration>,
+}
+
+impl Capability {
+    /// One sentence per guarantee that a stronger bus would give and this one does not.
+    #[must_use]
+    pub fn weaknesses(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        match self.durability {
+            Durability::Volatile => found.push("messages are gone when the process ends".to_owned()),
+            Durability::Disk => found.push("accepted messages survive the process, on this one disk".to_owned()),
+            Durability::Replicated => {}
+        }
+        if self.reach == Reach::Process {
+            found.push("only this process can receive".to_owned());
+        }
+        if self.order == Order::None {
+            found.push("no order per key over several consumers".to_owned());
+        }
+        if let Some(lease) = self.lease.duration {
+            found.push(format!("a delivery not settled within {lease:?} is delivered again"));
+        }
+        found
+    }
+}
+
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Volatile => "volatile",
+            Self::Disk => "disk",
+            Self::Replicated => "replicated",
+        })
+    }
+}
+
+impl fmt::Display for Reach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Process => "process",
+            Self::Network => "network",
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! The contract itself: what a backend implements and what everything else is written against.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::{
+    BusState, Capability, Declaration, Delivery, ExtendOutcome, Outgoing, PublishOutcome, Result, SettleOutcome,
+    Settlement, SubscribeOptions, Subscription, Token, Unsettled,
+};
+
+/// A message bus. Services hold an `Arc<dyn Bus>`.
+///
+/// Few methods and none with a default: a default silently breaks a wrapper. Reconnecting is the
+/// backend's work; retrying what the application decided is not.
+#[async_trait]
+pub trait Bus: Send + Sync + std::fmt::Debug {
+    /// What this bus can do as configured. Does not change while it is open.
+    fn capability(&self) -> &Capability;
+
+    /// How it is doing right now; answers from memory, without I/O.
+    fn state(&self) -> BusState;
+
+    /// Makes destinations and groups exist, each with its dead letters. Idempotent.
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::ErrorKind::Conflict) when one exists with other properties,
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for groups on a bus without them.
+    async fn declare(&self, declarations: &[Declaration]) -> Result<()>;
+
+    /// Publishes a batch and answers per message, in input order: exactly one outcome each.
+    ///
+    /// Messages of one key and destination are accepted in batch order. Waits while the bus is full
+    /// (back-pressure). A dropped call leaves each message accepted or not: resend the same ids.
+    async fn publish(&self, batch: Vec<Outgoing>) -> Vec<PublishOutcome>;
+
+    /// Opens a receiver. Several on one subscription compete.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) when it was not declared.
+    async fn subscribe(&self, subscription: &Subscription, options: SubscribeOptions) -> Result<Arc<dyn Receiver>>;
+
+    /// Closes every receiver and flushes what was accepted, within `deadline`. Idempotent;
+    /// afterwards every call answers [`Closed`](crate::ErrorKind::Closed).
+    ///
+    /// # Errors
+    /// [`Timeout`](crate::ErrorKind::Timeout) when something was not flushed in time.
+    async fn close(&self, deadline: Duration) -> Result<()>;
+}
+
+/// Hands out deliveries of one subscription and settles them.
+///
+/// All methods take `&self` and may run at the same time; one `receive` at a time.
+#[async_trait]
+pub trait Receiver: Send + Sync {
+    /// Waits for at least one delivery and appends at most `max` to `into`.
+    ///
+    /// Dropping the call loses nothing: what was not appended was not handed out.
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed) once [`stop`](Self::stop)ped and nothing is left to hand out.
+    async fn receive(&self, max: usize, into: &mut Vec<Delivery>) -> Result<()>;
+
+    /// Settles a batch and answers per settlement, in input order.
+    async fn settle(&self, batch: Vec<Settlement>) -> Vec<SettleOutcome>;
+
+    /// Extends leases to `by` from now and answers per token, in input order.
+    async fn extend(&self, tokens: &[Token], by: Duration) -> Vec<ExtendOutcome>;
+
+    /// Gives back deliveries whose handler never started: visible at once, in order, and where the
+    /// broker can, without counting as received.
+    async fn release(&self, unstarted: Vec<Unsettled>);
+
+    /// Waits until leases are known to be lost and says which. Dropping the call loses nothing.
+    async fn lost(&self) -> Vec<Token>;
+
+    /// No more deliveries: a `receive` in flight ends. Settling goes on. Idempotent, without I/O.
+    fn stop(&self);
+
+    /// Stops, flushes settlements and gives back what is unsettled. Idempotent.
+    async fn close(&self);
+}
+
+/// What follows from a [`Bus`].
+#[async_trait]
+pub trait BusExt: Bus {
+    /// Publishes one message.
+    async fn publish_one(&self, outgoing: Outgoing) -> PublishOutcome {
+        let outcome = self.publish(vec![outgoing]).await.pop();
+        outcome.unwrap_or_else(|| PublishOutcome::Unknown(unanswered("publish")))
+    }
+}
+
+impl<B: Bus + ?Sized> BusExt for B {}
+
+/// What follows from a [`Receiver`].
+#[async_trait]
+pub trait ReceiverExt: Receiver {
+    /// Settles one delivery and waits for the answer.
+    async fn settle_one(&self, settlement: Settlement) -> SettleOutcome {
+        let outcome = self.settle(vec![settlement]).await.pop();
+        outcome.unwrap_or_else(|| SettleOutcome::Failed(unanswered("settle")))
+    }
+}
+
+impl<R: Receiver + ?Sized> ReceiverExt for R {}
+
+fn unanswered(operation: &'static str) -> crate::Error {
+    crate::Error::new(crate::ErrorKind::Unexpected, operation, "the backend answered fewer entries than it was given")
+}

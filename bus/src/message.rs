@@ -1,0 +1,144 @@
+//! The message, and a message on its way out.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{Destination, Headers, MessageId, MessageKey};
+
+/// What is sent: an id, an optional ordering key, headers, a content type and a body of bytes.
+///
+/// Cloning shares key, headers and body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    id: MessageId,
+    key: Option<MessageKey>,
+    headers: Headers,
+    content_type: Option<Cow<'static, str>>,
+    body: Bytes,
+}
+
+impl Message {
+    /// A message without key, headers and content type.
+    #[must_use]
+    pub fn new(id: MessageId, body: impl Into<Bytes>) -> Self {
+        Self { id, key: None, headers: Headers::new(), content_type: None, body: body.into() }
+    }
+
+    /// The same message with an ordering key.
+    #[must_use]
+    pub fn with_key(mut self, key: MessageKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// The same message with these headers in place of its own.
+    #[must_use]
+    pub fn with_headers(mut self, headers: Headers) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// The same message with a media type, such as `application/json`.
+    #[must_use]
+    pub fn with_content_type(mut self, content_type: impl Into<Cow<'static, str>>) -> Self {
+        self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// The id, the same over all deliveries and resends.
+    #[must_use]
+    pub fn id(&self) -> &MessageId {
+        &self.id
+    }
+
+    /// The ordering key.
+    #[must_use]
+    pub fn key(&self) -> Option<&MessageKey> {
+        self.key.as_ref()
+    }
+
+    /// The headers.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// The headers, to be changed by a layer.
+    pub fn headers_mut(&mut self) -> &mut Headers {
+        &mut self.headers
+    }
+
+    /// The media type of the body, where the producer gave one.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
+    }
+
+    /// The body as sent.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Body, headers and key together in bytes: what a size limit is compared with.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.body.len() + self.headers.size_bytes() + self.key.as_ref().map_or(0, |key| key.as_str().len())
+    }
+}
+
+/// A message on its way to a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    destination: Destination,
+    message: Message,
+    delay: Duration,
+}
+
+impl Outgoing {
+    /// For immediate delivery.
+    #[must_use]
+    pub fn new(destination: Destination, message: Message) -> Self {
+        Self { destination, message, delay: Duration::ZERO }
+    }
+
+    /// The same message, not to be delivered before `delay` has passed since acceptance.
+    ///
+    /// Needs [`Capability::delay_max`](crate::Capability); a bus without it refuses the message.
+    #[must_use]
+    pub fn delayed(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// What goes.
+    #[must_use]
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+
+    /// The message, to be changed by a layer.
+    pub fn message_mut(&mut self) -> &mut Message {
+        &mut self.message
+    }
+
+    /// How long it is held back after acceptance.
+    #[must_use]
+    pub fn delay(&self) -> Duration {
+        self.delay
+    }
+
+    /// Destination, message and delay, owned.
+    #[must_use]
+    pub fn into_parts(self) -> (Destination, Message, Duration) {
+        (self.destination, self.message, self.delay)
+    }
+}
