@@ -28,7 +28,9 @@ pub struct Capability {
     pub groups: bool,
     /// Largest message in bytes (body, headers and key); `None`: bounded by memory alone.
     pub message_bytes_max: Option<usize>,
-    /// Whether one publish batch is accepted whole or not at all, over all its destinations.
+    /// Whether the valid messages of one publish batch are accepted in one write, over all its
+    /// destinations: after an error or a crash either all of them are on the bus or none. A message
+    /// behind a refused one of its key is refused with it.
     pub publish_atomic: bool,
     /// Whether settlements are answered; otherwise they are [`Sent`](crate::SettleOutcome::Sent).
     pub settle_confirmed: bool,

@@ -17,13 +17,21 @@ pub struct Message {
     headers: Headers,
     content_type: Option<Cow<'static, str>>,
     body: Bytes,
+    foreign: bool,
 }
 
 impl Message {
     /// A message without key, headers and content type.
     #[must_use]
     pub fn new(id: MessageId, body: impl Into<Bytes>) -> Self {
-        Self { id, key: None, headers: Headers::new(), content_type: None, body: body.into() }
+        Self { id, key: None, headers: Headers::new(), content_type: None, body: body.into(), foreign: false }
+    }
+
+    /// For backends: a message of a producer that does not use this crate. Its id is the broker's
+    /// own, for want of a better one.
+    #[must_use]
+    pub fn foreign(broker_id: MessageId, body: impl Into<Bytes>) -> Self {
+        Self { foreign: true, ..Self::new(broker_id, body) }
     }
 
     /// The same message with an ordering key.
@@ -51,6 +59,12 @@ impl Message {
     #[must_use]
     pub fn id(&self) -> &MessageId {
         &self.id
+    }
+
+    /// Whether the id is only the broker's: a better one may stand in the body.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
     }
 
     /// The ordering key.

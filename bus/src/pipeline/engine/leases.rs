@@ -1,0 +1,139 @@
+//! Keeping leases alive, and acting on those that are lost; handler timeouts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::pipeline::hand::{Ending, Stage};
+use crate::{Clock, ExtendOutcome, Moment, Token};
+
+use super::{Engine, Event};
+
+/// When leases are extended: every third of their length, all that end within two thirds.
+///
+/// So an extension may fail once before a lease is in danger.
+pub(super) struct Heartbeat {
+    extendable: bool,
+    lease: Duration,
+    next: Option<Moment>,
+}
+
+impl Heartbeat {
+    pub(super) fn new(extendable: bool) -> Self {
+        Self { extendable, lease: Duration::ZERO, next: None }
+    }
+
+    /// A delivery with this deadline has arrived. Costs nothing while a beat is planned.
+    pub(super) fn watch(&mut self, deadline: Option<Moment>, clock: &dyn Clock) {
+        if self.extendable
+            && self.next.is_none()
+            && let Some(deadline) = deadline
+        {
+            let now = clock.now();
+            self.lease = deadline.since(now);
+            self.next = Some(now + self.lease / 3);
+        }
+    }
+
+    pub(super) fn due(&self) -> Option<Moment> {
+        self.next
+    }
+}
+
+impl Engine<'_> {
+    /// Keeps one call waiting for lost leases.
+    pub(super) fn watch_leases(&mut self) {
+        let receiver = Arc::clone(&self.receiver);
+        self.calls.push(Box::pin(async move { Event::Lost(receiver.lost().await) }));
+    }
+
+    /// Extends what needs it, in one batch.
+    pub(super) fn beat(&mut self, now: Moment) {
+        if self.heartbeat.next.is_none_or(|next| now < next) {
+            return;
+        }
+        let lease = self.heartbeat.lease;
+        if self.held.is_empty() {
+            self.heartbeat.next = None;
+            return;
+        }
+        self.heartbeat.next = Some(now + lease / 3);
+        let due = self.held.iter().filter(|(_, held)| held.ends_within(lease * 2 / 3, now));
+        let (extended, tokens): (Vec<(usize, u64)>, Vec<Token>) =
+            due.map(|(place, held)| ((place, held.serial), held.unsettled.token())).unzip();
+        if tokens.is_empty() {
+            return;
+        }
+        let receiver = Arc::clone(&self.receiver);
+        self.owe(async move { Event::Extended(extended, receiver.extend(&tokens, lease).await) });
+    }
+
+    pub(super) fn extended(&mut self, extended: Vec<(usize, u64)>, outcomes: Vec<ExtendOutcome>) {
+        self.owed_call_count -= 1;
+        for ((place, serial), outcome) in extended.into_iter().zip(outcomes) {
+            let Some(held) = self.held.get_mut(place).filter(|held| held.serial == serial) else { continue };
+            match outcome {
+                ExtendOutcome::Until(deadline) => held.deadline = Some(deadline),
+                ExtendOutcome::Capped => self.part_with(place, Ending::LeaseCapped),
+                ExtendOutcome::LeaseLost => self.part_with(place, Ending::LeaseLost),
+                ExtendOutcome::Failed(error) => {
+                    warn!(subscription = %self.pipeline.subscription, message_id = %held.message_id, %error,
+                        "the lease was not extended; trying again before it ends");
+                }
+            }
+        }
+    }
+
+    pub(super) fn lost(&mut self, tokens: &[Token]) {
+        for token in tokens {
+            let place = self.held.iter().find(|(_, held)| held.unsettled.token() == *token).map(|(place, _)| place);
+            if let Some(place) = place {
+                self.part_with(place, Ending::LeaseLost);
+            }
+        }
+        self.watch_leases();
+    }
+
+    /// A delivery in hand can be kept no longer.
+    fn part_with(&mut self, place: usize, why: Ending) {
+        let Some(held) = self.held.get_mut(place) else { return };
+        match &mut held.stage {
+            Stage::Running { abort, ending } => {
+                ending.get_or_insert(why);
+                abort.abort();
+            }
+            Stage::Beginning { lost } => *lost = true,
+            Stage::Ready | Stage::Following => {
+                let held = self.held.remove(place);
+                self.ready.retain(|ready| *ready != place);
+                match (&held.stage, &held.key) {
+                    (Stage::Following, Some(key)) => self.lanes.leave(key, place),
+                    _ if why == Ending::LeaseCapped => return self.send_back(held),
+                    _ => return self.give_up(held),
+                }
+                match why {
+                    Ending::LeaseCapped => self.returning.push(held.unsettled),
+                    Ending::LeaseLost | Ending::TimedOut | Ending::Drained => {
+                        held.unsettled.discharge();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Cancels handlers whose time is over.
+    pub(super) fn time_out(&mut self, now: Moment) {
+        while let Some((ends, place, serial)) = self.timeouts.front().copied()
+            && ends <= now
+        {
+            self.timeouts.pop_front();
+            if let Some(held) = self.held.get_mut(place).filter(|held| held.serial == serial)
+                && let Stage::Running { abort, ending } = &mut held.stage
+            {
+                ending.get_or_insert(Ending::TimedOut);
+                abort.abort();
+            }
+        }
+    }
+}

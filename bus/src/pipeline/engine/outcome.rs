@@ -1,0 +1,210 @@
+//! From a handler's answer to the answer of the bus.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::pipeline::hand::{Ending, Held, Stage};
+use crate::pipeline::{Failure, Handled, PipelineState};
+use crate::{ErrorKind, MessageId, MessageKey, SettleOutcome, Settlement, Unsettled};
+
+use super::{Engine, Event};
+
+/// What follows once a settlement is answered.
+pub(super) struct Decided {
+    message_id: MessageId,
+    key: Option<MessageKey>,
+    /// The message will come again: its followers must go back behind it.
+    goes_back: bool,
+}
+
+impl Engine<'_> {
+    pub(super) fn handled(&mut self, place: usize, handled: Option<Handled>) {
+        let held = self.held.remove(place);
+        let ending = match &held.stage {
+            Stage::Running { ending, .. } => *ending,
+            Stage::Ready | Stage::Following | Stage::Beginning { .. } => None,
+        };
+        match (handled, ending) {
+            (Some(handled), _) => self.decide(held, handled),
+            (None, Some(Ending::LeaseLost)) => {
+                warn!(subscription = %self.pipeline.subscription, message_id = %held.message_id, attempt = held.attempt,
+                    "the lease was lost while the handler ran: it was cancelled, another delivery will follow");
+                self.attempts.failed(&held.message_id, held.attempt);
+                self.give_up(held);
+            }
+            (None, Some(Ending::LeaseCapped)) => {
+                self.decide(held, Err(Failure::Retry("the lease reached the broker's longest time".to_owned())));
+            }
+            (None, Some(Ending::Drained)) => {
+                // Shutting down is not the message's fault: the start does not count.
+                self.forgive(vec![held.message_id.clone()]);
+                self.send_back(held);
+            }
+            (None, Some(Ending::TimedOut) | None) => {
+                let limit = self.pipeline.policy.handler_timeout;
+                self.decide(held, Err(Failure::Retry(format!("not done within {limit:?}"))));
+            }
+        }
+    }
+
+    /// Turns a handler's answer into a settlement.
+    pub(super) fn decide(&mut self, held: Held, handled: Handled) {
+        let policy = &self.pipeline.policy;
+        match handled {
+            Ok(()) => {
+                self.passed();
+                self.attempts.settled(&held.message_id);
+                self.settle(held, Unsettled::ack, false);
+            }
+            Err(Failure::Unavailable(reason)) => {
+                self.forgive(vec![held.message_id.clone()]);
+                self.send_back(held);
+                self.dependency_down(&reason);
+            }
+            Err(Failure::Reject(reason)) => {
+                self.passed();
+                self.reject(held, reason);
+            }
+            Err(Failure::Retry(cause)) => {
+                let entropy = self.pipeline.seams.entropy.as_ref();
+                let delay = policy.retry.delay(held.attempt, entropy, "retry", &held.message_id.to_string());
+                self.retry(held, delay, &cause);
+            }
+            Err(Failure::RetryAfter(delay, cause)) => self.retry(held, delay, &cause),
+        }
+    }
+
+    fn retry(&mut self, held: Held, delay: Duration, cause: &str) {
+        self.passed();
+        if held.attempt >= self.pipeline.policy.attempt_count_max {
+            let reason = format!("attempt {0} of {0} failed: {cause}", held.attempt);
+            self.reject(held, reason);
+            return;
+        }
+        warn!(subscription = %self.pipeline.subscription, message_id = %held.message_id, attempt = held.attempt,
+            cause, retry_in = ?delay, "the attempt failed and will be repeated");
+        self.attempts.failed(&held.message_id, held.attempt);
+        self.settle(held, |unsettled| unsettled.nack(delay), true);
+    }
+
+    fn reject(&mut self, held: Held, reason: String) {
+        warn!(subscription = %self.pipeline.subscription, message_id = %held.message_id, attempt = held.attempt,
+            reason, "the message goes to the dead letters");
+        self.attempts.settled(&held.message_id);
+        self.settle(held, |unsettled| unsettled.reject(reason), false);
+    }
+
+    fn settle(&mut self, held: Held, verdict: impl FnOnce(Unsettled) -> Settlement, goes_back: bool) {
+        let Held { message_id, key, unsettled, .. } = held;
+        self.settlements.push(verdict(unsettled));
+        self.decided.push(Decided { message_id, key, goes_back });
+    }
+
+    /// Some message got through, so the dependency is back.
+    fn passed(&mut self) {
+        if self.gate.pass() {
+            info!(subscription = %self.pipeline.subscription, "the dependency is back: resumed");
+            self.pipeline.status.set(PipelineState::Running);
+        }
+    }
+
+    /// Hands settlements and returns over to the receiver, all that have gathered.
+    pub(super) fn hand_over(&mut self) {
+        if !self.settlements.is_empty() {
+            let settlements = std::mem::take(&mut self.settlements);
+            let decided = std::mem::take(&mut self.decided);
+            self.unanswered_count += settlements.len();
+            let receiver = Arc::clone(&self.receiver);
+            self.owe(async move { Event::Settled(decided, receiver.settle(settlements).await) });
+        }
+        if !self.returning.is_empty() {
+            let returning = std::mem::take(&mut self.returning);
+            let receiver = Arc::clone(&self.receiver);
+            self.owe(async move {
+                receiver.release(returning).await;
+                Event::Answered
+            });
+        }
+    }
+
+    pub(super) fn settled(&mut self, decided: Vec<Decided>, outcomes: Vec<SettleOutcome>) {
+        self.owed_call_count -= 1;
+        self.unanswered_count -= decided.len();
+        let unanswered = || {
+            let message = "the backend answered fewer settlements than it was given";
+            SettleOutcome::Failed(crate::Error::new(ErrorKind::Unexpected, "settle", message))
+        };
+        let outcomes = outcomes.into_iter().chain(std::iter::repeat_with(unanswered));
+        for (decided, outcome) in decided.into_iter().zip(outcomes) {
+            match &outcome {
+                SettleOutcome::Settled | SettleOutcome::Sent => {}
+                SettleOutcome::LeaseLost => {
+                    warn!(subscription = %self.pipeline.subscription, message_id = %decided.message_id,
+                        "settled too late: the lease was lost and another delivery follows");
+                }
+                SettleOutcome::Failed(error) => {
+                    warn!(subscription = %self.pipeline.subscription, message_id = %decided.message_id, %error,
+                        "not settled: the message will be delivered again");
+                }
+            }
+            let Some(key) = &decided.key else { continue };
+            if decided.goes_back || !outcome.is_settled() {
+                self.return_followers(key);
+            } else if let Some(next) = self.lanes.advance(key)
+                && let Some(held) = self.held.get_mut(next)
+            {
+                held.stage = Stage::Ready;
+                self.ready.push_back(next);
+            }
+        }
+    }
+
+    /// Gives a delivery back as if it had never come, and its followers after it.
+    pub(super) fn send_back(&mut self, held: Held) {
+        self.returning.push(held.unsettled);
+        if let Some(key) = &held.key {
+            self.return_followers(key);
+        }
+    }
+
+    /// The delivery is no longer ours: nothing to settle, and its followers cannot overtake it.
+    pub(super) fn give_up(&mut self, held: Held) {
+        held.unsettled.discharge();
+        if let Some(key) = &held.key {
+            self.return_followers(key);
+        }
+    }
+
+    pub(super) fn return_followers(&mut self, key: &MessageKey) {
+        for place in self.lanes.abandon(key) {
+            if let Some(held) = self.held.try_remove(place) {
+                self.returning.push(held.unsettled);
+            }
+        }
+    }
+
+    /// Everything that waits for a handler goes back.
+    pub(super) fn return_unstarted(&mut self) {
+        while let Some(place) = self.ready.pop_front() {
+            if let Some(held) = self.held.try_remove(place) {
+                self.send_back(held);
+            }
+        }
+    }
+
+    pub(super) fn forgive(&mut self, messages: Vec<MessageId>) {
+        let Some(attempts) = self.pipeline.attempts.as_deref() else { return };
+        if messages.is_empty() {
+            return;
+        }
+        let subscription = &self.pipeline.subscription;
+        self.owe(async move {
+            if let Err(error) = attempts.forgive(subscription, &messages).await {
+                warn!(%subscription, %error, "attempts of an unavailable dependency stay counted");
+            }
+            Event::Answered
+        });
+    }
+}
