@@ -57,6 +57,7 @@ pub mod pipeline;
 pub mod registry;
 pub mod seams;
 pub mod settlement;
+pub mod dead_letter;
 pub mod topology;
 pub mod url;
 

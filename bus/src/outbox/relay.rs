@@ -37,6 +37,12 @@ pub struct Relay {
     status: RelayStatus,
 }
 
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
 impl Relay {
     /// A relay from `outbox` to `bus`. One per outbox.
     #[must_use]

@@ -1,1 +1,9 @@
-fn main() {}
+//! `orders`: the order system on one bus.
+
+mod configuration;
+mod failure;
+mod settings;
+
+fn main() {
+    let _ = configuration::load(configuration::Said::default(), std::path::Path::new("."));
+}

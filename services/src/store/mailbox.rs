@@ -1,0 +1,250 @@
+//! Inbox and outbox on a [`Store`], in the same batches as the services' own rows.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bus::inbox::{Committed, Inbox, Parts};
+use bus::outbox::{Outbox, OutboxRow, Relayed};
+use bus::pipeline::{Attempts, Begun};
+use bus::{Destination, Message, MessageId, MessageKey, Outgoing, Result, Seams, Subscription};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use super::{Batch, Direction, Key, Store, Table, Written, decode, encode};
+
+/// How long a message id is remembered: SQS, which keeps messages longest, keeps them 14 days.
+const REMEMBERED_FOR: jiff::SignedDuration = jiff::SignedDuration::from_hours(15 * 24);
+
+/// The inbox and outbox of one service.
+#[derive(Debug)]
+pub struct Mailbox {
+    store: Arc<dyn Store>,
+    seams: Seams,
+    outbox_grew: Notify,
+}
+
+/// What is known of a message id on a subscription.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct InboxRow {
+    attempts: u32,
+    done: bool,
+}
+
+/// A message as it waits. Bodies are text: everything the services send is JSON.
+#[derive(Debug, Serialize, Deserialize)]
+struct OutgoingRow {
+    destination: String,
+    message_id: String,
+    key: Option<String>,
+    content_type: Option<String>,
+    body: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refusal: Option<String>,
+}
+
+impl Mailbox {
+    /// The mailbox that lives in `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, seams: Seams) -> Self {
+        Self { store, seams, outbox_grew: Notify::new() }
+    }
+
+    /// The store it lives in.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Clock and entropy.
+    #[must_use]
+    pub fn seams(&self) -> &Seams {
+        &self.seams
+    }
+
+    /// Applies `batch` and adds `outgoing` to the outbox, all or nothing.
+    ///
+    /// # Errors
+    /// As for [`Store::apply`].
+    pub async fn apply(&self, batch: Batch, outgoing: &[Outgoing]) -> Result<Written> {
+        let batch = outgoing.iter().fold(batch, |batch, message| batch.append(Table::Outbox, encode(&to_row(message))));
+        let written = self.store.apply(batch).await;
+        if !outgoing.is_empty() {
+            // Also after an error: the rows may be there.
+            self.outbox_grew.notify_waiters();
+        }
+        written
+    }
+
+    /// Messages the bus refused for good.
+    ///
+    /// # Errors
+    /// As for [`Store::scan`].
+    pub async fn parked_count(&self) -> Result<usize> {
+        Ok(self.store.scan(&Table::Parked.all(), Direction::Forward, usize::MAX).await?.len())
+    }
+
+    /// Offers parked messages to the bus again, behind everything that waits. Called at start-up.
+    ///
+    /// # Errors
+    /// As for [`Store::apply`].
+    pub async fn unpark(&self) -> Result<()> {
+        for (key, value) in self.store.scan(&Table::Parked.all(), Direction::Forward, usize::MAX).await? {
+            let Some(sequence) = key.last_number() else { continue };
+            let row = OutgoingRow { refusal: None, ..decode(&value)? };
+            let batch = Batch::new().expect(key.clone(), Some(value)).delete(key);
+            let _ = self.store.apply(batch.put(Table::Outbox.number(sequence), encode(&row))).await?;
+        }
+        Ok(())
+    }
+
+    async fn row(&self, key: &Key) -> Result<(Option<Bytes>, InboxRow)> {
+        let stored = self.store.get(key).await?;
+        let row = stored.as_ref().map(decode).transpose()?.unwrap_or_default();
+        Ok((stored, row))
+    }
+
+    /// Counts one start more or less and says what the row was.
+    async fn count(&self, subscription: &Subscription, message_id: &MessageId, change: Count) -> Result<InboxRow> {
+        let key = inbox_key(subscription, message_id);
+        loop {
+            let (stored, row) = self.row(&key).await?;
+            let attempts = match change {
+                Count::Begin => row.attempts.saturating_add(1),
+                Count::Forgive => row.attempts.saturating_sub(1),
+            };
+            if row.done || attempts == row.attempts {
+                return Ok(row);
+            }
+            let mut batch = Batch::new().expect(key.clone(), stored.clone());
+            if stored.is_none() {
+                batch = batch.put(self.expiry_key(&key), key.as_bytes().to_vec());
+            }
+            let counted = InboxRow { attempts, done: false };
+            match self.store.apply(batch.put(key.clone(), encode(&counted))).await? {
+                Written::Applied(_) => return Ok(counted),
+                Written::Rejected(_) => {}
+            }
+        }
+    }
+
+    fn expiry_key(&self, key: &Key) -> Key {
+        let forgotten = self.seams.clock.wall().saturating_add(REMEMBERED_FOR).unwrap_or(jiff::Timestamp::MAX);
+        let second = u64::try_from(forgotten.as_second()).unwrap_or(0);
+        Table::InboxExpiry.number(second).then(key.as_bytes())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Count {
+    Begin,
+    Forgive,
+}
+
+fn inbox_key(subscription: &Subscription, message_id: &MessageId) -> Key {
+    Table::Inbox.key("").text(&subscription.to_string()).then(message_id.to_string())
+}
+
+fn to_row(outgoing: &Outgoing) -> OutgoingRow {
+    let message = outgoing.message();
+    OutgoingRow {
+        destination: outgoing.destination().to_string(),
+        message_id: message.id().to_string(),
+        key: message.key().map(ToString::to_string),
+        content_type: message.content_type().map(ToOwned::to_owned),
+        body: String::from_utf8_lossy(message.body()).into_owned(),
+        refusal: None,
+    }
+}
+
+fn from_row(row: OutgoingRow) -> Result<Outgoing> {
+    let mut message = Message::new(MessageId::parse(&row.message_id)?, row.body);
+    if let Some(key) = &row.key {
+        message = message.with_key(MessageKey::new(key)?);
+    }
+    if let Some(content_type) = row.content_type {
+        message = message.with_content_type(content_type);
+    }
+    Ok(Outgoing::new(Destination::new(&row.destination)?, message))
+}
+
+#[async_trait]
+impl Attempts for Mailbox {
+    async fn begin(&self, subscription: &Subscription, messages: &[MessageId]) -> Result<Vec<Begun>> {
+        // Together, so that they share a group commit.
+        let counts = messages.iter().map(|message_id| self.count(subscription, message_id, Count::Begin));
+        let rows = futures_util::future::try_join_all(counts).await?;
+        Ok(rows.into_iter().map(|row| if row.done { Begun::Done } else { Begun::Attempt(row.attempts) }).collect())
+    }
+
+    async fn forgive(&self, subscription: &Subscription, messages: &[MessageId]) -> Result<()> {
+        let counts = messages.iter().map(|message_id| self.count(subscription, message_id, Count::Forgive));
+        futures_util::future::try_join_all(counts).await?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Inbox for Mailbox {
+    type Effects = Batch;
+
+    async fn commit(&self, parts: Parts<Batch>) -> Result<Committed> {
+        let key = inbox_key(&parts.subscription, &parts.message_id);
+        let (stored, row) = self.row(&key).await?;
+        if row.done {
+            return Ok(Committed::Duplicate);
+        }
+        let mut batch = Batch::new().expect(key.clone(), stored.clone());
+        if stored.is_none() {
+            batch = batch.put(self.expiry_key(&key), key.as_bytes().to_vec());
+        }
+        batch = batch.put(key, encode(&InboxRow { done: true, ..row }));
+        match self.apply(batch.and(parts.effects), &parts.outgoing).await? {
+            Written::Applied(_) => Ok(Committed::Applied),
+            Written::Rejected(_) => Ok(Committed::Conflict),
+        }
+    }
+}
+
+#[async_trait]
+impl Outbox for Mailbox {
+    async fn pending(&self, after: u64, max: usize) -> Result<Vec<OutboxRow>> {
+        let range = Table::Outbox.all().after(&Table::Outbox.number(after));
+        let entries = self.store.scan(&range, Direction::Forward, max).await?;
+        let row = |(key, value): (Key, Bytes)| {
+            let sequence = key.last_number().unwrap_or_default();
+            Ok(OutboxRow { sequence, outgoing: from_row(decode(&value)?)? })
+        };
+        entries.into_iter().map(row).collect()
+    }
+
+    async fn wait(&self, after: u64) {
+        loop {
+            let mut grew = std::pin::pin!(self.outbox_grew.notified());
+            // Registered before looking, so that a row added in between is not missed.
+            grew.as_mut().enable();
+            let range = Table::Outbox.all().after(&Table::Outbox.number(after));
+            match self.store.scan(&range, Direction::Forward, 1).await {
+                Ok(found) if found.is_empty() => grew.await,
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
+    async fn relayed(&self, relayed: &[Relayed]) -> Result<()> {
+        let mut batch = Batch::new();
+        for row in relayed {
+            match row {
+                Relayed::Sent(sequence) => batch = batch.delete(Table::Outbox.number(*sequence)),
+                Relayed::Parked(sequence, reason) => {
+                    let key = Table::Outbox.number(*sequence);
+                    let Some(stored) = self.store.get(&key).await? else { continue };
+                    let parked = OutgoingRow { refusal: Some(reason.clone()), ..decode(&stored)? };
+                    batch = batch.delete(key).put(Table::Parked.number(*sequence), encode(&parked));
+                }
+            }
+        }
+        let _ = self.store.apply(batch).await?;
+        Ok(())
+    }
+}
