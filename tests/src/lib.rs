@@ -1,1 +1,8 @@
-//! Placeholder.
+//! What the tests share: the order system in virtual time, and the real binary.
+//!
+//! * [`world`] runs producer and consumer in one thread on paused time, without sockets, over the
+//!   in-memory bus and stores, and can kill a service at any call through a seam.
+//! * [`orders`] runs the binary `orders` as a user would.
+
+pub mod orders;
+pub mod world;
