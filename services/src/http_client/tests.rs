@@ -44,9 +44,9 @@ fn an_unusable_base_url_is_refused_without_repeating_its_password() {
 
 #[tokio::test]
 async fn the_token_and_the_body_arrive() {
-    let echo = warp::header::<String>("authorization").and(warp::body::bytes()).map(
-        |token: String, body: bytes::Bytes| format!("[{token:?},{}]", String::from_utf8_lossy(&body)),
-    );
+    let echo = warp::header::<String>("authorization")
+        .and(warp::body::bytes())
+        .map(|token: String, body: bytes::Bytes| format!("[{token:?},{}]", String::from_utf8_lossy(&body)));
     let (url, _server) = serving(echo.or(warp::any().map(|| "none".to_owned())).unify().boxed()).await;
     let reply = peer(&url, Some("s3cret")).put(&["x"], &7).await.expect("an answer");
     assert_eq!(reply.json::<(String, u8)>().expect("JSON"), ("Bearer s3cret".to_owned(), 7));

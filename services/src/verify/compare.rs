@@ -74,7 +74,8 @@ pub fn result(order: &Order, processed: Option<&Processed>) -> Vec<Difference> {
     let result = processed.and_then(|one| one.status.clone());
     let mut found = Vec::new();
     let agreed = match order.status.as_deref() {
-        Some("PENDING") => processed.is_none(),
+        // Taken up but not finished is still pending: processing may wait for a dependency.
+        Some("PENDING") => result.is_none(),
         // Cancelled before it was processed, or in time for compensation, or it failed by itself.
         Some("CANCELLED") => matches!(result.as_deref(), None | Some("CANCELLED" | "FAILED")),
         _ => result == order.status,

@@ -42,7 +42,6 @@ impl Exact {
     }
 }
 
-
 impl fmt::Display for Exact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

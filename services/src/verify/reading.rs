@@ -40,7 +40,7 @@ pub struct Order {
 pub struct Processed {
     /// The name over both sides.
     pub order_number: String,
-    /// The result.
+    /// The result; none while it is being processed.
     pub status: Option<String>,
     /// Why it failed.
     pub failure_reason: Option<String>,

@@ -17,11 +17,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Reads every such order once, and again while it differs and `settle` has not passed; the report
 /// lacks only what the sides say about themselves.
-pub(super) async fn run(
-    sides: &Sides<'_>,
-    survey: Survey,
-    settle: Duration,
-) -> Result<Report, Unanswered> {
+pub(super) async fn run(sides: &Sides<'_>, survey: Survey, settle: Duration) -> Result<Report, Unanswered> {
     let Survey { order_count, pending_count, mut in_doubt, strangers } = survey;
     let mut report = Report { order_count, pending_count, ..Report::default() };
     in_doubt.extend(strangers.iter().cloned());

@@ -41,6 +41,10 @@ fn every_status_can_agree() {
         assert_eq!(compare(&agreeing(status)), Finding::Equal, "{status}");
     }
     assert_eq!(compare(&agreeing("PENDING")), Finding::Pending);
+    let mut taken_up = processed(NUMBER, "PENDING");
+    taken_up["status"] = Value::Null;
+    let processed = reading(None, None, Some(taken_up), json!({})).processed;
+    assert_eq!(compare(&Reading { processed, ..agreeing("PENDING") }), Finding::Pending);
     let untouched = Reading { processed: None, books: Books::default(), ..agreeing("CANCELLED") };
     assert_eq!(compare(&untouched), Finding::Equal);
 }
@@ -103,7 +107,12 @@ fn what_was_processed_must_be_what_was_ordered() {
     check("COMPLETED", "quantity", json!(1), "ORD-1 result.quantity producer=2 consumer=1");
     check("COMPLETED", "price", json!("1"), "ORD-1 result.price producer=45000.0 consumer=1");
     check("COMPLETED", "totalAmount", json!(1), "ORD-1 result.total producer=90000.0 consumer=1");
-    check("COMPLETED", "productName", json!("x"), "ORD-1 result.product producer=\"SyncEventListener 검증\" consumer=x");
+    check(
+        "COMPLETED",
+        "productName",
+        json!("x"),
+        "ORD-1 result.product producer=\"SyncEventListener 검증\" consumer=x",
+    );
     let reason = "ORD-1 result.reason producer=OUT_OF_STOCK consumer=PAYMENT_DECLINED";
     check("FAILED", "failureReason", json!("PAYMENT_DECLINED"), reason);
 }
@@ -120,7 +129,11 @@ fn a_completed_order_has_one_entry_each() {
     let stock = "ORD-1 books.stock producer=\"-2 SyncEventListener 검증\"";
     check("stock", json!([]), &format!("{stock} consumer=none"));
     check("stock", json!([moved(-2, "x")]), &format!("{stock} consumer=\"-2 x\""));
-    check("stock", json!([moved(-1, "SyncEventListener 검증")]), &format!("{stock} consumer=\"-1 SyncEventListener 검증\""));
+    check(
+        "stock",
+        json!([moved(-1, "SyncEventListener 검증")]),
+        &format!("{stock} consumer=\"-1 SyncEventListener 검증\""),
+    );
     let charged = json!({ "key": "k", "amount": "90000.00" });
     let charge = "ORD-1 books.charge producer=90000.0";
     check("payments", json!([charged, charged]), &format!("{charge} consumer=\"90000.00, 90000.00\""));
@@ -132,11 +145,14 @@ fn a_completed_order_has_one_entry_each() {
 fn a_failed_or_cancelled_order_leaves_nothing_behind() {
     for status in ["FAILED", "CANCELLED"] {
         let books = from_value(sold()).expect("books");
-        differs(&Reading { books, ..agreeing(status) }, &[
-            "ORD-1 books.stock producer=0 consumer=\"-2 SyncEventListener 검증\"",
-            "ORD-1 books.charge producer=0 consumer=90000.0",
-            "ORD-1 books.shipment producer=0 consumer=1",
-        ]);
+        differs(
+            &Reading { books, ..agreeing(status) },
+            &[
+                "ORD-1 books.stock producer=0 consumer=\"-2 SyncEventListener 검증\"",
+                "ORD-1 books.charge producer=0 consumer=90000.0",
+                "ORD-1 books.shipment producer=0 consumer=1",
+            ],
+        );
         // Two products that cancel out in number do not cancel out.
         let mixed = json!({ "stock": [{ "productName": "a", "quantity": -2 }, { "productName": "b", "quantity": 2 }] });
         let books = from_value(mixed).expect("books");

@@ -20,6 +20,11 @@ impl Declared {
         self.arg.get_long().expect("every setting is declared `long`")
     }
 
+    /// What clap calls it among the matches of a command line.
+    pub(crate) fn id(&self) -> &str {
+        self.arg.get_id().as_str()
+    }
+
     /// Its environment variable.
     pub(crate) fn variable(&self) -> String {
         variable(self.name())
@@ -52,7 +57,8 @@ impl Declared {
     pub(crate) fn check(&self, value: &str) -> Result<(), String> {
         let alone = Command::new("setting").no_binary_name(true).arg(self.arg.clone().id("value"));
         let Err(error) = alone.try_get_matches_from([format!("--{}={value}", self.name())]) else { return Ok(()) };
-        let known: Vec<String> = self.arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+        let known: Vec<String> =
+            self.arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
         Err(match (error.kind(), std::error::Error::source(&error)) {
             _ if !known.is_empty() => known.join(", "),
             (ErrorKind::ValueValidation, Some(reason)) => reason.to_string(),

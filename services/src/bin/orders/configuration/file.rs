@@ -99,8 +99,11 @@ impl File {
 
     fn unknown(&self, section: Option<&str>, key: &str, known: &[&str]) -> Failure {
         let place = section.map(|section| format!(" in [{section}]")).unwrap_or_default();
-        Failure::usage(format!("unknown key `{key}`{place} ({})", self.origin(section, key)))
-            .hint(nearest::hint(key, known, str::to_owned))
+        Failure::usage(format!("unknown key `{key}`{place} ({})", self.origin(section, key))).hint(nearest::hint(
+            key,
+            known,
+            str::to_owned,
+        ))
     }
 
     /// Where a key stands: the file, and the line if it can be found.

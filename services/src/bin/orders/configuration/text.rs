@@ -6,10 +6,9 @@ use figment::value::Value;
 pub(crate) fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::String(_, text) => Some(text.clone()),
-        Value::Num(..) => value
-            .to_i128()
-            .map(|number| number.to_string())
-            .or_else(|| value.to_f64().map(|number| number.to_string())),
+        Value::Num(..) => {
+            value.to_i128().map(|number| number.to_string()).or_else(|| value.to_f64().map(|number| number.to_string()))
+        }
         Value::Bool(_, truth) => Some(truth.to_string()),
         _ => None,
     }
