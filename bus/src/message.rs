@@ -1,6 +1,7 @@
 //! The message, and a message on its way out.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,9 +10,13 @@ use crate::{Destination, Headers, MessageId, MessageKey};
 
 /// What is sent: an id, an optional ordering key, headers, a content type and a body of bytes.
 ///
-/// Cloning shares key, headers and body.
+/// One pointer wide: a bus keeps a message for redelivery, hands it out and fans it out to groups,
+/// and each of these is a clone. Changing a shared message copies it first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct Message(Arc<Inner>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Inner {
     id: MessageId,
     key: Option<MessageKey>,
     headers: Headers,
@@ -24,82 +29,85 @@ impl Message {
     /// A message without key, headers and content type.
     #[must_use]
     pub fn new(id: MessageId, body: impl Into<Bytes>) -> Self {
-        Self { id, key: None, headers: Headers::new(), content_type: None, body: body.into(), foreign: false }
+        let body = body.into();
+        Self(Arc::new(Inner { id, key: None, headers: Headers::new(), content_type: None, body, foreign: false }))
     }
 
     /// For backends: a message of a producer that does not use this crate. Its id is the broker's
     /// own, for want of a better one.
     #[must_use]
     pub fn foreign(broker_id: MessageId, body: impl Into<Bytes>) -> Self {
-        Self { foreign: true, ..Self::new(broker_id, body) }
+        Self::new(broker_id, body).changed(|inner| inner.foreign = true)
     }
 
     /// The same message with an ordering key.
     #[must_use]
-    pub fn with_key(mut self, key: MessageKey) -> Self {
-        self.key = Some(key);
-        self
+    pub fn with_key(self, key: MessageKey) -> Self {
+        self.changed(|inner| inner.key = Some(key))
     }
 
     /// The same message with these headers in place of its own.
     #[must_use]
-    pub fn with_headers(mut self, headers: Headers) -> Self {
-        self.headers = headers;
-        self
+    pub fn with_headers(self, headers: Headers) -> Self {
+        self.changed(|inner| inner.headers = headers)
     }
 
     /// The same message with a media type, such as `application/json`.
     #[must_use]
-    pub fn with_content_type(mut self, content_type: impl Into<Cow<'static, str>>) -> Self {
-        self.content_type = Some(content_type.into());
+    pub fn with_content_type(self, content_type: impl Into<Cow<'static, str>>) -> Self {
+        self.changed(|inner| inner.content_type = Some(content_type.into()))
+    }
+
+    fn changed(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
         self
     }
 
     /// The id, the same over all deliveries and resends.
     #[must_use]
     pub fn id(&self) -> &MessageId {
-        &self.id
+        &self.0.id
     }
 
     /// Whether the id is only the broker's: a better one may stand in the body.
     #[must_use]
     pub fn is_foreign(&self) -> bool {
-        self.foreign
+        self.0.foreign
     }
 
     /// The ordering key.
     #[must_use]
     pub fn key(&self) -> Option<&MessageKey> {
-        self.key.as_ref()
+        self.0.key.as_ref()
     }
 
     /// The headers.
     #[must_use]
     pub fn headers(&self) -> &Headers {
-        &self.headers
+        &self.0.headers
     }
 
     /// The headers, to be changed by a layer.
     pub fn headers_mut(&mut self) -> &mut Headers {
-        &mut self.headers
+        &mut Arc::make_mut(&mut self.0).headers
     }
 
     /// The media type of the body, where the producer gave one.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
-        self.content_type.as_deref()
+        self.0.content_type.as_deref()
     }
 
     /// The body as sent.
     #[must_use]
     pub fn body(&self) -> &Bytes {
-        &self.body
+        &self.0.body
     }
 
     /// Body, headers and key together in bytes: what a size limit is compared with.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.body.len() + self.headers.size_bytes() + self.key.as_ref().map_or(0, |key| key.as_str().len())
+        self.0.body.len() + self.0.headers.size_bytes() + self.0.key.as_ref().map_or(0, |key| key.as_str().len())
     }
 }
 

@@ -225,6 +225,6 @@ fn not_receiving(status: &PipelineStatus) -> Option<String> {
 
 fn log_published(row: &OutboxRow) {
     let message = row.outgoing.message();
-    let order_number = message.key().map(|key| key.as_str()).unwrap_or_default();
+    let order_number = message.key().map(bus::MessageKey::as_str).unwrap_or_default();
     info!(event = "completion_published", order_number, message_id = %message.id(), "processing event published");
 }

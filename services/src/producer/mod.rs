@@ -162,7 +162,7 @@ pub(crate) async fn readiness(
 
 fn log_published(row: &OutboxRow, order_queue: &Destination) {
     let message = row.outgoing.message();
-    let order_number = message.key().map(|key| key.as_str()).unwrap_or_default();
+    let order_number = message.key().map(bus::MessageKey::as_str).unwrap_or_default();
     let message_id = message.id();
     if row.outgoing.destination() == order_queue {
         info!(event = "order_published", order_number, %message_id, "order message published");

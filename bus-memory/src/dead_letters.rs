@@ -1,0 +1,102 @@
+//! Rejected messages: moved whole, with headers that say where they came from and why.
+
+use bus::{Message, SettleOutcome, dead_letter};
+use std::time::Duration;
+
+use crate::arrival::{Arrival, Target};
+use crate::broker::Broker;
+use crate::ledger::{Entries, Row};
+use crate::queue::{Buried, Draft, LaneKey, Load, Queue};
+use crate::topology::Queues;
+
+/// Graves reserved for the rejects of one batch.
+///
+/// A settlement does not wait for room: what finds no grave stays with its queue, and is delivered
+/// again when its lease ends.
+pub(crate) struct Burial {
+    graves: Queues,
+    count: usize,
+}
+
+impl Burial {
+    /// Reserves at most `wanted_count` graves, on each queue of the dead letters.
+    pub(crate) fn reserve(graves: Queues, wanted_count: usize) -> Self {
+        let mut burial = Self { graves, count: wanted_count };
+        for (index, queue) in burial.graves.iter().enumerate() {
+            let found = queue.room().reserve_some(burial.count);
+            for earlier in &burial.graves[..index] {
+                earlier.room().release(Load { count: burial.count - found, bytes: 0 });
+            }
+            burial.count = found;
+        }
+        burial
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Moves `buried` from `origin` to the dead letters, in one write where there is a ledger, and
+    /// tells in `outcomes` whose move failed.
+    pub(crate) async fn bury(
+        mut self,
+        buried: Vec<Buried>,
+        origin: &Queue,
+        broker: &Broker,
+        outcomes: &mut [SettleOutcome],
+    ) {
+        let indexes: Vec<usize> = buried.iter().map(|one| one.index).collect();
+        let mut moved = Entries::default();
+        let now = broker.seams.clock.wall().to_string();
+        let drafts: Vec<Draft> = buried
+            .into_iter()
+            .map(|one| {
+                moved.delete(origin.number(), one.row);
+                dead(one, origin, &now)
+            })
+            .collect();
+        if drafts.is_empty() {
+            return;
+        }
+        let bytes = drafts.iter().map(|draft| draft.bytes).sum();
+        for grave in self.graves.iter() {
+            grave.room().add(Load { count: 0, bytes });
+        }
+        self.count -= drafts.len();
+        let arrival = Arrival::reserved(Target { queues: Queues::clone(&self.graves), drafts });
+        if let Err(error) = arrival.land(broker.ledger.as_ref(), moved, &broker.seams).await {
+            for index in indexes {
+                outcomes[index] = SettleOutcome::Failed(bus::Error::new(error.kind(), "settle", error.to_string()));
+            }
+        }
+    }
+}
+
+impl Drop for Burial {
+    fn drop(&mut self) {
+        for grave in self.graves.iter().filter(|_| self.count > 0) {
+            grave.room().release(Load { count: self.count, bytes: 0 });
+        }
+    }
+}
+
+fn dead(buried: Buried, origin: &Queue, now: &str) -> Draft {
+    let Buried { mut message, reason, receive_count, .. } = buried;
+    mark(&mut message, origin, reason, receive_count, now);
+    let (bytes, lane) = (message.size_bytes(), LaneKey::of(message.key()));
+    Draft { message, bytes, lane, delay: Duration::ZERO, row: Row::default() }
+}
+
+fn mark(message: &mut Message, origin: &Queue, reason: String, receive_count: Option<u32>, now: &str) {
+    let subscription = origin.subscription();
+    let headers = message.headers_mut();
+    headers.set(dead_letter::REASON, reason);
+    headers.set(dead_letter::DESTINATION, subscription.destination().to_string());
+    if let Some(group) = subscription.group() {
+        headers.set(dead_letter::GROUP, group.to_string());
+    }
+    if let Some(count) = receive_count {
+        headers.set(dead_letter::RECEIVE_COUNT, count.to_string());
+    }
+    headers.set(dead_letter::AT, now.to_owned());
+}

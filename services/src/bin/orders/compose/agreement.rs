@@ -1,0 +1,77 @@
+//! What the order system needs of its bus, and how a bus answers.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bus::capability::{Durability, Reach};
+use bus::contract::{Agreement, Answer};
+use bus::{Contract, Seams};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::output;
+use crate::settings::{Role, Settings};
+
+/// Largest message of the services: two names of 200 four-byte characters, escaped, and the rest.
+const MESSAGE_BYTES: usize = 16 * 1024;
+/// Longest retry delay: the policy's maximum with its full jitter.
+const NACK_DELAY: Duration = Duration::from_secs(60);
+
+/// The needs of the order system.
+pub(super) fn needs(settings: &Settings) -> Contract {
+    Contract {
+        durability: Durability::Disk,
+        reach: if settings.role == Role::All { Reach::Process } else { Reach::Network },
+        order_per_key: true,
+        nack_delay: NACK_DELAY,
+        message_bytes: MESSAGE_BYTES,
+        dead_letter_after: Some(settings.attempts),
+        ..Contract::default()
+    }
+}
+
+/// Prints what the bus gives the order system. Exit code 1 when it refuses something.
+pub(crate) async fn contract(settings: Settings, seams: Seams, as_json: bool) -> Result<ExitCode, Failure> {
+    // A bus of its own: the data directory may be in use, and asking must not change it.
+    let scratch = tempfile::tempdir().map_err(|error| Failure::runtime(format!("no temporary directory: {error}")))?;
+    let bus = super::open_bus(&settings.bus, scratch.path(), &seams).await?;
+    let agreement = needs(&settings).negotiate(bus.capability());
+    let weaknesses = bus.capability().weaknesses();
+    let _ = bus.close(Duration::from_secs(5)).await;
+    let text = if as_json { as_object(&settings, &agreement, &weaknesses) } else { as_table(&settings, &agreement, &weaknesses) };
+    output::print(&text)?;
+    Ok(if agreement.require().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn as_table(settings: &Settings, agreement: &Agreement, weaknesses: &[String]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["the order system needs", "answer", "how, at what cost"]);
+    for term in &agreement.terms {
+        let (answer, how) = parts(&term.answer);
+        table.add_row([term.need.as_str(), answer, how]);
+    }
+    let weak: String = weaknesses.iter().map(|weakness| format!("- {weakness}\n")).collect();
+    format!("{}\n{table}\nweakest guarantees of this bus:\n{weak}", settings.bus)
+}
+
+fn as_object(settings: &Settings, agreement: &Agreement, weaknesses: &[String]) -> String {
+    let terms: Vec<_> = agreement
+        .terms
+        .iter()
+        .map(|term| {
+            let (answer, how) = parts(&term.answer);
+            json!({"need": term.need, "answer": answer, "how": how})
+        })
+        .collect();
+    format!("{}\n", json!({"bus": settings.bus.to_string(), "terms": terms, "weaknesses": weaknesses}))
+}
+
+fn parts(answer: &Answer) -> (&'static str, &str) {
+    match answer {
+        Answer::Native => ("native", ""),
+        Answer::Emulated { how } => ("emulated", how),
+        Answer::Refused { why } => ("refused", why),
+    }
+}
