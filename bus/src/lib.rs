@@ -43,6 +43,7 @@
 pub mod capability;
 pub mod clock;
 pub mod contract;
+pub mod dead_letter;
 pub mod delivery;
 pub mod entropy;
 pub mod error;
@@ -57,7 +58,6 @@ pub mod pipeline;
 pub mod registry;
 pub mod seams;
 pub mod settlement;
-pub mod dead_letter;
 pub mod topology;
 pub mod url;
 

@@ -57,8 +57,13 @@ fn while_the_producer_does_not_listen_nothing_is_dead_lettered_and_then_everythi
                 world.seams.clock.sleep(Duration::from_secs(30)).await;
             }
             for number in &numbers {
-                assert_eq!(client.consumer(&format!("/api/synced-orders/{number}")).await, None, "nothing can be fetched");
-                let order = client.producer(&format!("/api/orders/{number}")).await.expect("the customer still reaches it");
+                assert_eq!(
+                    client.consumer(&format!("/api/synced-orders/{number}")).await,
+                    None,
+                    "nothing can be fetched"
+                );
+                let order =
+                    client.producer(&format!("/api/orders/{number}")).await.expect("the customer still reaches it");
                 assert_eq!(order["status"], "PENDING", "no result can be brought");
             }
             assert_eq!(dead_letter_count(&world), 0);
@@ -199,7 +204,8 @@ fn an_order_of_a_foreign_producer_is_processed_once_and_stays_here() {
         let client = world.client();
         alongside(&world, async {
             client.place("warm-up", "tea", 1, "1.00").await;
-            let order = r#"{"orderNumber":"ORD-JAVA-1","productName":"coffee","quantity":2,"price":"7.50","messageId":"j-1"}"#;
+            let order =
+                r#"{"orderNumber":"ORD-JAVA-1","productName":"coffee","quantity":2,"price":"7.50","messageId":"j-1"}"#;
             for broker_id in ["b-1", "b-2"] {
                 publish(&world, order_queue(), broker_id, order).await;
             }

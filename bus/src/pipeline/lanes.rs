@@ -1,6 +1,7 @@
 //! Messages of one key, one after the other.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 
@@ -15,11 +16,13 @@ pub(super) struct Lanes(FxHashMap<MessageKey, VecDeque<usize>>);
 impl Lanes {
     /// Opens the lane of `key` for a head; `false` when it has one already.
     pub(super) fn enter(&mut self, key: &MessageKey) -> bool {
-        if self.0.contains_key(key) {
-            return false;
+        match self.0.entry(key.clone()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(lane) => {
+                lane.insert(VecDeque::new());
+                true
+            }
         }
-        self.0.insert(key.clone(), VecDeque::new());
-        true
     }
 
     /// Queues a follower (its place in the hand) behind the head of `key`.

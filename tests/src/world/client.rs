@@ -26,7 +26,8 @@ impl Client {
 
     /// Places an order under an idempotency key, again and again until it is answered.
     pub async fn place(&self, key: &str, product: &str, quantity: u32, price: &str) -> Value {
-        let body = json!({"customerName": "동기화테스트", "productName": product, "quantity": quantity, "price": price});
+        let body =
+            json!({"customerName": "동기화테스트", "productName": product, "quantity": quantity, "price": price});
         loop {
             let request = http::Request::post("/api/orders")
                 .header("content-type", "application/json")
@@ -80,7 +81,8 @@ impl Client {
                 let copy = self.consumer(&format!("/api/synced-orders/{number}")).await;
                 let processed = self.consumer(&format!("/api/processed-orders/{number}")).await;
                 let acknowledged = processed.is_some_and(|processed| processed["resultAcknowledged"] == true);
-                if acknowledged && [order, copy].iter().flatten().filter(|shown| shown["status"] == status).count() == 2 {
+                if acknowledged && [order, copy].iter().flatten().filter(|shown| shown["status"] == status).count() == 2
+                {
                     return;
                 }
                 self.seams.clock.sleep(LOOK_AGAIN_AFTER).await;
@@ -93,8 +95,10 @@ impl Client {
     pub async fn books(&self, number: &str) -> (i64, String, i64) {
         let path = format!("/api/books/{number}");
         let books = self.patiently(async || self.consumer(&path).await).await;
-        let sum = |list: &str| books[list].as_array().into_iter().flatten().filter_map(|e| e["quantity"].as_i64()).sum();
-        let payments: Vec<String> = books["payments"].as_array().into_iter().flatten().map(|p| p["amount"].to_string()).collect();
+        let sum =
+            |list: &str| books[list].as_array().into_iter().flatten().filter_map(|e| e["quantity"].as_i64()).sum();
+        let payments: Vec<String> =
+            books["payments"].as_array().into_iter().flatten().map(|p| p["amount"].to_string()).collect();
         (sum("stock"), payments.join(" "), sum("shipments"))
     }
 }

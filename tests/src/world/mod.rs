@@ -116,7 +116,8 @@ impl World {
     async fn one_consumer(&self, life: &Life) {
         let (bus, store) = self.seen_by(life, Arc::clone(&self.consumer_store) as _);
         let books = LocalBooks::new(Arc::clone(&store), self.stock.clone(), self.payment_limit);
-        let transport = network::Line { network: self.network.clone(), life: life.clone(), tripwire: self.tripwire.clone() };
+        let transport =
+            network::Line { network: self.network.clone(), life: life.clone(), tripwire: self.tripwire.clone() };
         let parts = ConsumerParts {
             bus,
             store,
@@ -133,15 +134,15 @@ impl World {
             reconcile_grace: Duration::from_secs(10),
             policy: ::bus::pipeline::Policy::default(),
         };
-        let consumer =
-            Consumer::start(parts, settings, CancellationToken::new()).await.expect("the consumer starts");
+        let consumer = Consumer::start(parts, settings, CancellationToken::new()).await.expect("the consumer starts");
         self.network.connect_consumer(consumer::edge(Arc::clone(&consumer)), life.clone());
         consumer.run(CancellationToken::new()).await.expect("the consumer subscribes");
     }
 
     /// Bus and store as one life of a service sees them: every call passes the tripwire.
     fn seen_by(&self, life: &Life, store: Arc<dyn Store>) -> (Arc<dyn ::bus::Bus>, Arc<dyn Store>) {
-        let bus = bus::WiredBus { inner: Arc::clone(&self.bus) as _, life: life.clone(), tripwire: self.tripwire.clone() };
+        let bus =
+            bus::WiredBus { inner: Arc::clone(&self.bus) as _, life: life.clone(), tripwire: self.tripwire.clone() };
         let store = store::WiredStore { inner: store, life: life.clone(), tripwire: self.tripwire.clone() };
         (Arc::new(bus), Arc::new(store))
     }
