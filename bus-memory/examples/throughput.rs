@@ -22,62 +22,80 @@ const ROUNDS: usize = 5;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let count = std::env::args().nth(1).map_or(Ok(1_000_000), |text| text.parse())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let templates = Templates::new();
-    for _ in 0..ROUNDS {
-        let channel = runtime.block_on(through_channel(templates.clone(), count, 1));
-        let batches = runtime.block_on(through_channel(templates.clone(), count, RECEIVE_COUNT));
-        let bus = runtime.block_on(through_bus(templates.clone(), count))?;
-        println!(
-            "bus {:.2} M/s · bare channel {:.2} M/s, ratio {:.2} · received in batches {:.2} M/s, ratio {:.2}",
-            bus / 1e6,
-            channel / 1e6,
-            bus / channel,
-            batches / 1e6,
-            bus / batches
-        );
+    for is_anew in [false, true] {
+        println!("key and headers of a message {}", if is_anew { "made anew" } else { "shared with others" });
+        let producer = Producer::new(is_anew);
+        for _ in 0..ROUNDS {
+            let channel = runtime.block_on(through_channel(producer.clone(), count, 1));
+            let batches = runtime.block_on(through_channel(producer.clone(), count, RECEIVE_COUNT));
+            let bus = runtime.block_on(through_bus(producer.clone(), count))?;
+            println!(
+                "bus {:.2} M/s · bare channel {:.2} M/s, ratio {:.2} · received in batches {:.2} M/s, ratio {:.2}",
+                bus / 1e6,
+                channel / 1e6,
+                bus / channel,
+                batches / 1e6,
+                bus / batches
+            );
+        }
     }
     Ok(())
 }
 
-/// Every message is made anew, with a key, headers and a body of its own, as by a producer that
-/// serializes.
+/// Makes messages with a body of their own.
 #[derive(Clone)]
-struct Templates {
+struct Producer {
     seams: Seams,
     id: MessageId,
     body: Vec<u8>,
+    keys: Vec<MessageKey>,
+    headers: Headers,
+    /// Whether key and headers are made per message too, as by a producer that traces.
+    is_anew: bool,
 }
 
-impl Templates {
-    fn new() -> Self {
+impl Producer {
+    fn new(is_anew: bool) -> Self {
         let seams = Seams::system();
-        Self { id: seams.message_id("throughput"), seams, body: vec![b'x'; 1_024] }
+        let id = seams.message_id("throughput");
+        let keys = (0..KEY_COUNT).map(key).collect();
+        Self { id, seams, body: vec![b'x'; 1_024], keys, headers: headers(0), is_anew }
     }
 
     fn message(&self, number: usize) -> Message {
-        let trace = Bytes::from(format!("00-{number:032x}-{number:016x}-01"));
-        let headers: Headers = [
-            ("traceparent", trace),
-            ("tenant", Bytes::from_static(b"a")),
-            ("schema", Bytes::from_static(b"order/1")),
-            ("origin", Bytes::from_static(b"producer")),
-        ]
-        .into_iter()
-        .collect();
-        let key = MessageKey::new(&format!("ORD-{:08}", number % KEY_COUNT)).expect("a legal key");
-        Message::new(self.id.clone(), self.body.clone()).with_key(key).with_headers(headers)
+        let message = Message::new(self.id.clone(), self.body.clone());
+        if self.is_anew {
+            message.with_key(key(number % KEY_COUNT)).with_headers(headers(number))
+        } else {
+            message.with_key(self.keys[number % KEY_COUNT].clone()).with_headers(self.headers.clone())
+        }
     }
 }
 
+fn key(number: usize) -> MessageKey {
+    MessageKey::new(&format!("ORD-{number:08}")).expect("a legal key")
+}
+
+fn headers(number: usize) -> Headers {
+    let trace = Bytes::from(format!("00-{number:032x}-{number:016x}-01"));
+    let pairs = [
+        ("traceparent", trace),
+        ("tenant", Bytes::from_static(b"a")),
+        ("schema", Bytes::from_static(b"order/1")),
+        ("origin", Bytes::from_static(b"producer")),
+    ];
+    pairs.into_iter().collect()
+}
+
 /// `receive_count` 1 is the channel as most use it.
-async fn through_channel(templates: Templates, count: usize, receive_count: usize) -> f64 {
-    let clock = Arc::clone(&templates.seams.clock);
+async fn through_channel(producer: Producer, count: usize, receive_count: usize) -> f64 {
+    let clock = Arc::clone(&producer.seams.clock);
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Message>(CHANNEL_COUNT);
     let begin = clock.now();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(async move {
         for number in 0..count {
-            if sender.send(templates.message(number)).await.is_err() {
+            if sender.send(producer.message(number)).await.is_err() {
                 return;
             }
         }
@@ -92,22 +110,19 @@ async fn through_channel(templates: Templates, count: usize, receive_count: usiz
     count as f64 / clock.now().since(begin).as_secs_f64()
 }
 
-async fn through_bus(templates: Templates, count: usize) -> bus::Result<f64> {
-    let options = MemoryOptions {
-        capacity_count: std::env::var("CAP").map_or(CHANNEL_COUNT, |c| c.parse().unwrap()),
-        ..MemoryOptions::default()
-    };
-    let bus = MemoryBus::new(templates.seams.clone(), options);
+async fn through_bus(producer: Producer, count: usize) -> bus::Result<f64> {
+    let options = MemoryOptions { capacity_count: CHANNEL_COUNT, ..MemoryOptions::default() };
+    let bus = MemoryBus::new(producer.seams.clone(), options);
     let orders = Destination::new("orders")?;
     bus.declare(&[Declaration::of(orders.clone())]).await?;
     let receiver = bus.subscribe(&Subscription::to(orders.clone()), SubscribeOptions::default()).await?;
-    let clock = Arc::clone(&templates.seams.clock);
+    let clock = Arc::clone(&producer.seams.clock);
     let begin = clock.now();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(async move {
         for first in (0..count).step_by(PUBLISH_COUNT) {
             let numbers = first..count.min(first + PUBLISH_COUNT);
-            let batch = numbers.map(|number| Outgoing::new(orders.clone(), templates.message(number))).collect();
+            let batch = numbers.map(|number| Outgoing::new(orders.clone(), producer.message(number))).collect();
             assert!(bus.publish(batch).await.iter().all(bus::PublishOutcome::is_accepted));
         }
     });

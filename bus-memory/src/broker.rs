@@ -7,7 +7,7 @@ use bus::{BusState, Capability, Declaration, Result, Seams};
 
 use crate::MemoryOptions;
 use crate::ledger::{Entries, Ledger};
-use crate::queue::Queue;
+use crate::queue::{Queue, State};
 use crate::refusal;
 use crate::topology::Topology;
 
@@ -79,7 +79,7 @@ impl Broker {
         };
         for queue in queues {
             queue.room().close();
-            queue.with(|state| state.close_all());
+            queue.with(State::close_all);
         }
         true
     }

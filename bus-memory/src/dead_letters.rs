@@ -29,6 +29,10 @@ impl Burial {
             }
             burial.count = found;
         }
+        if burial.count < wanted_count {
+            let destination = burial.graves.first().map(|queue| queue.subscription().to_string());
+            tracing::warn!(destination, "the dead letters are full: what is rejected now stays and comes again");
+        }
         burial
     }
 

@@ -47,10 +47,14 @@
 //!   rejecting there fails as `Unsupported`, and so does any reject with dead letters switched off.
 //!   When the dead letters are full a reject fails as `Throttled`. Either way the message stays and
 //!   comes again when its lease ends.
-//! * **Leases** are extended from now, up to the total cap; `Capped` is answered once they are
+//! * **Leases** are as long as the receiver asked for, else as the bus has them; without leases the
+//!   wish is ignored. They are extended from now, up to the total cap; `Capped` is answered once they are
 //!   there. Closing a receiver takes its deliveries back and reports them as lost.
 //! * **Restart.** With a journal everything unsettled is back in the order of acceptance; publish
-//!   delays go on, receive counts and nack delays start anew.
+//!   delays go on, receive counts and nack delays start anew. A row that cannot be read is logged
+//!   and kept under another key.
+//! * **Memory.** Besides its limits a queue keeps at most 1 MiB of settled messages until the next
+//!   publish frees them.
 //!
 //! # In the order of a message's life
 //!
@@ -62,16 +66,20 @@ mod backend;
 mod memory_bus;
 pub mod options;
 
-mod arrival;
 mod broker;
-mod dead_letters;
+mod topology;
+
+mod arrival;
 #[cfg_attr(not(feature = "journal"), path = "no_ledger.rs")]
 mod ledger;
 mod publish;
+
 mod queue;
+
+mod dead_letters;
 mod receiver;
+
 mod refusal;
-mod topology;
 
 pub use crate::backend::MemoryBackend;
 pub use crate::memory_bus::MemoryBus;

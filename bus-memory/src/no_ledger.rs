@@ -6,11 +6,11 @@ use crate::topology::Record;
 
 /// Where a message is kept on disk: nowhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Row;
+pub(crate) struct Row(());
 
 /// Changes to write: none.
 #[derive(Debug, Default)]
-pub(crate) struct Entries;
+pub(crate) struct Entries(());
 
 impl Entries {
     #[expect(clippy::unused_self, reason = "the signatures of the real ledger")]
@@ -20,7 +20,7 @@ impl Entries {
 
     #[expect(clippy::unused_self, reason = "the signatures of the real ledger")]
     pub(crate) fn put(&mut self, _queue: u32, _number: u64, _message: &Message, _due: Option<i64>) -> Row {
-        Row
+        Row(())
     }
 
     #[expect(clippy::unused_self, reason = "the signatures of the real ledger")]

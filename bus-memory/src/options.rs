@@ -22,8 +22,8 @@ pub const NACK_DELAY_MAX: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Limits, and one toggle per field of [`Capability`].
 ///
-/// The default can everything; switching something off makes this bus behave like a broker that
-/// lacks it. Durability is not chosen here: it is `Disk` with a journal and `Volatile` without.
+/// By default everything is on; what is switched off makes this bus behave like a broker without it.
+/// Durability is not chosen here: it is `Disk` with a journal and `Volatile` without.
 ///
 /// ```
 /// use bus::capability::Order;

@@ -13,6 +13,8 @@ use crate::refusal;
 use crate::topology::{Node, Topology};
 
 pub(crate) async fn publish(broker: &Broker, batch: Vec<Outgoing>) -> Vec<PublishOutcome> {
+    // A publisher that never has to wait still lets other tasks have their turn.
+    tokio::task::coop::consume_budget().await;
     if broker.options.publish_atomic {
         return publish_together(broker, batch).await;
     }

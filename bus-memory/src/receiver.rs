@@ -56,7 +56,7 @@ impl Receiver for MemoryReceiver {
         let settled = self.queue.with_now(|state, now| state.settle(self.consumer, batch, now, graves, subscription));
         let mut outcomes = settled.outcomes;
         if settled.freed.count > 0 {
-            self.queue.room().release(settled.freed);
+            self.queue.discard(settled.acked, settled.freed);
         }
         if let Some(ledger) = &self.broker.ledger {
             let mut entries = Entries::default();

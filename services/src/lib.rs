@@ -15,11 +15,11 @@
 //! through its constructor. Only the binary `orders` puts concrete ones together. The same code runs
 //! in production and in a simulation.
 
-pub mod domain;
-pub mod wire;
-pub mod store;
-pub mod http;
-pub mod producer;
 pub mod consumer;
+pub mod domain;
+pub mod http;
 pub mod http_client;
+pub mod producer;
+pub mod store;
 pub mod verify;
+pub mod wire;

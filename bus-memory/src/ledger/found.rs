@@ -56,6 +56,8 @@ impl Found {
             }
         }
         journal.commit(move |_| (aside.into_write(), ())).await?;
+        let (destination_count, message_count) = (found.records.len(), found.messages.len());
+        tracing::info!(destination_count, message_count, "the journal was read");
         Ok(found)
     }
 

@@ -69,3 +69,36 @@ impl Leases {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn entry(second: u64, epoch: u64) -> Entry {
+        Entry { deadline: Moment::from_origin(Duration::from_secs(second)), slot: 0, epoch }
+    }
+
+    #[test]
+    fn the_first_to_end_is_found_among_regular_and_irregular() {
+        let mut leases = Leases::default();
+        assert!(leases.begin(entry(30, 1)));
+        assert!(!leases.begin(entry(5, 2)), "it ends before one that began earlier");
+        leases.extend(entry(40, 3));
+        assert_eq!(leases.first(|_| true), Some(entry(5, 2)));
+        leases.end_irregular(&entry(5, 2));
+        assert_eq!(leases.first(|_| true), Some(entry(30, 1)));
+        assert_eq!(leases.first(|lease| lease.epoch == 3), Some(entry(40, 3)), "1 was settled");
+    }
+
+    #[test]
+    fn settled_leases_behind_a_held_one_do_not_pile_up() {
+        let mut leases = Leases::default();
+        for epoch in 0..100 * TIDY_COUNT_MIN as u64 {
+            leases.begin(entry(epoch, epoch));
+            leases.tidy(1, |lease| lease.epoch == 0 || lease.epoch == epoch);
+            assert!(leases.regular.len() <= TIDY_COUNT_MIN + 1);
+        }
+    }
+}

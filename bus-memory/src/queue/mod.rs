@@ -1,8 +1,9 @@
 //! One group's queue of one destination.
 //!
 //! A queue is one mutex around a [`State`], taken once per batch and never held over I/O or an
-//! await; publishers leave their batches beside it. There is no task behind it: whoever waits in `receive` or `lost` arms a
-//! timer for the first deadline and carries out what is due. Whoever comes first does it for all.
+//! await; publishers leave their batches beside it. There is no task behind it: whoever waits in
+//! `receive` or `lost` arms a timer for the first deadline and carries out what is due. Whoever
+//! comes first does it for all.
 
 mod hand_out;
 mod incoming;
@@ -14,17 +15,19 @@ mod settle;
 mod slot;
 mod state;
 mod take_back;
+mod waste;
 mod watch;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bus::{Clock, Delivery, Moment, Returns, Subscription, Token};
+use bus::{Clock, Delivery, Message, Moment, Returns, Subscription, Token};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use self::incoming::{Batch, Incoming};
+use self::waste::Waste;
 use crate::MemoryOptions;
 
-use self::incoming::{Batch, Incoming};
 pub use self::state::Depth;
 
 pub(crate) use self::hand_out::HandedOut;
@@ -41,6 +44,7 @@ pub(crate) struct Queue {
     clock: Arc<dyn Clock>,
     room: Room,
     incoming: Incoming,
+    waste: Waste,
     state: Mutex<State>,
     /// Wakes those in `receive`.
     arrived: Notify,
@@ -56,6 +60,7 @@ impl Queue {
             clock,
             room: Room::new(options.capacity_count, options.capacity_bytes),
             incoming: Incoming::default(),
+            waste: Waste::default(),
             state: Mutex::new(State::new(number, options)),
             arrived: Notify::new(),
             expired: Notify::new(),
@@ -90,10 +95,11 @@ impl Queue {
         result
     }
 
-    /// The same, with everything carried out that is due by now.
+    /// The same, with what was accepted sorted in and what is due by now carried out.
     pub(crate) fn with_now<R>(&self, work: impl FnOnce(&mut State, Moment) -> R) -> R {
         let now = self.clock.now();
         self.with(|state| {
+            state.sort_in(&self.incoming);
             state.advance(now);
             work(state, now)
         })
@@ -101,6 +107,7 @@ impl Queue {
 
     /// Puts accepted messages, for which room was reserved, on the queue.
     pub(crate) fn accept(&self, drafts: Vec<Draft>) {
+        self.waste.free();
         let is_delayed = drafts.iter().any(|draft| !draft.delay.is_zero());
         let accepted_at = is_delayed.then(|| self.clock.now());
         if self.incoming.push(Batch { drafts, accepted_at }) {
@@ -108,13 +115,15 @@ impl Queue {
         }
     }
 
+    /// Takes leave of settled messages and of the room they took.
+    pub(crate) fn discard(&self, messages: Vec<Message>, load: Load) {
+        self.room.release(load);
+        self.waste.leave(messages, load);
+    }
+
     /// How many messages are where.
     pub(crate) fn depth(&self) -> Depth {
-        self.with_now(|state, now| {
-            state.sort_in(&self.incoming);
-            state.advance(now);
-            state.depth()
-        })
+        self.with_now(|state, _| state.depth())
     }
 
     /// Waits for at least one delivery, or for the receiver to be stopped.
@@ -124,14 +133,13 @@ impl Queue {
         max: usize,
         into: &mut Vec<Delivery>,
     ) -> bus::Result<()> {
+        // A receiver that never has to wait still lets other tasks have their turn.
+        tokio::task::coop::consume_budget().await;
         let returns: Arc<dyn Returns> = Arc::clone(self) as Arc<dyn Returns>;
         loop {
             // Made before the look, so that no call between the look and the wait is missed.
             let arrived = self.arrived.notified();
-            let handed_out = self.with_now(|state, now| {
-                state.sort_in(&self.incoming);
-                state.hand_out(consumer, max, now, &returns, into)
-            });
+            let handed_out = self.with_now(|state, now| state.hand_out(consumer, max, now, &returns, into));
             match handed_out {
                 HandedOut::Some => return Ok(()),
                 HandedOut::Stopped => {

@@ -17,6 +17,8 @@ pub(crate) struct Settled {
     pub(crate) outcomes: Vec<SettleOutcome>,
     /// Rows of the ledger that are not needed any more.
     pub(crate) spent: Vec<Row>,
+    /// Acked messages, to be freed outside the lock.
+    pub(crate) acked: Vec<Message>,
     /// Messages that left for the dead letters.
     pub(crate) buried: Vec<Buried>,
     /// What they took.
@@ -51,7 +53,11 @@ impl State {
         mut graves: Graves,
         subscription: &Subscription,
     ) -> Settled {
-        let mut settled = Settled { outcomes: Vec::with_capacity(batch.len()), ..Settled::default() };
+        let mut settled = Settled {
+            outcomes: Vec::with_capacity(batch.len()),
+            acked: Vec::with_capacity(batch.len()),
+            ..Settled::default()
+        };
         for (index, settlement) in batch.into_iter().enumerate() {
             let (token, verdict) = settlement.into_parts();
             let outcome = match (self.find_of(consumer, token), verdict) {
@@ -61,6 +67,7 @@ impl State {
                     if slot.row != Row::default() {
                         settled.spent.push(slot.row);
                     }
+                    settled.acked.push(slot.message);
                     SettleOutcome::Settled
                 }
                 (Some(slot), Verdict::Nack { after }) => self.nack(slot, after, now),

@@ -66,6 +66,30 @@ async fn what_was_accepted_and_not_settled_is_there_after_a_restart() {
     close(rig).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_publishers_lose_nothing_over_a_restart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let rig = std::sync::Arc::new(open(dir.path()).await);
+    declare(&rig).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for publisher in 0..20 {
+        let rig = std::sync::Arc::clone(&rig);
+        tasks.spawn(async move {
+            for number in 0..10 {
+                rig.publish(&[&format!("{publisher}/{number}"), "second of the batch"]).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+    let receiver = rig.receiver().await;
+    let some = rig.take(&receiver, 100).await;
+    ack_all(&receiver, some).await;
+    rig.bus.close(CLOSE).await.expect("closed");
+    let rig = open(dir.path()).await;
+    assert_eq!(rig.ready_count(), 300);
+    close(rig).await;
+}
+
 #[tokio::test]
 async fn a_rejected_message_is_in_the_dead_letters_after_a_restart_and_nowhere_else() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -175,7 +199,7 @@ async fn a_directory_has_one_bus_and_the_next_one_after_it_is_closed() {
     let registry = Registry::new().with(MemoryBackend);
     let first = registry.open(&url, &seams()).await.expect("opens");
     assert_eq!(first.state(), BusState::Up);
-    let error = registry.open(&url, &seams()).await.err().expect("in use").to_string();
+    let error = registry.open(&url, &seams()).await.expect_err("in use").to_string();
     assert!(error.contains("in use"), "{error}");
     first.close(CLOSE).await.expect("closed");
     first.close(CLOSE).await.expect("closing twice is no error");

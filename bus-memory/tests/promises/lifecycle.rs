@@ -97,7 +97,7 @@ async fn a_closed_bus_answers_closed() {
 async fn senseless_subscriptions_are_refused() {
     let rig = Rig::new().await;
     let no_prefetch = SubscribeOptions { prefetch_count_max: 0, lease: None };
-    let no_lease = SubscribeOptions { lease: Some(0 * SECOND), ..SubscribeOptions::default() };
+    let no_lease = SubscribeOptions { lease: Some(std::time::Duration::ZERO), ..SubscribeOptions::default() };
     for options in [no_prefetch, no_lease] {
         let error = rig.bus.subscribe(&Subscription::to(orders()), options).await.err().expect("senseless");
         assert_eq!(error.kind(), ErrorKind::Invalid);
@@ -109,4 +109,24 @@ async fn a_volatile_bus_never_reports_a_failed_journal() {
     let rig = Rig::new().await;
     assert_eq!(rig.bus.state(), BusState::Up);
     assert!(rig.seams.clock.timeout(1_000 * SECOND, rig.bus.failed()).await.is_none());
+}
+
+/// On one thread and without waiting for anything, which would give others their turn.
+#[tokio::test(start_paused = true)]
+async fn a_busy_loop_leaves_others_their_turn() {
+    let rig = Rig::new().await;
+    let receiver = rig.receiver().await;
+    rig.publish(&["1"]).await;
+    let busy = async {
+        loop {
+            let delivery = rig.take_one(&receiver).await;
+            settled(&receiver, delivery.nack(std::time::Duration::ZERO)).await;
+        }
+    };
+    let other = async { tokio::task::yield_now().await };
+    tokio::select! {
+        biased;
+        () = busy => {}
+        () = other => {}
+    }
 }

@@ -39,7 +39,7 @@ async fn a_bad_url_says_what_to_write() {
         ("memory://host", "memory://?journal=DIR"),
         ("memory:///dir", "memory://?journal=DIR"),
     ] {
-        let error = open(url).await.err().expect("refused").to_string();
+        let error = open(url).await.expect_err("refused").to_string();
         assert!(error.contains(hint), "{url}: {error}");
     }
 }

@@ -28,7 +28,9 @@ impl UnitHandler<Batch> for Events {
             attempt = envelope.attempt(), "sync event received");
         match EventType::parse(event_type) {
             Some(EventType::OrderUpdated) => self.update_copy(&number, unit).await,
-            Some(EventType::ProcessingCompleted | EventType::ProcessingFailed) => self.bring_result(&number, unit).await,
+            Some(EventType::ProcessingCompleted | EventType::ProcessingFailed) => {
+                self.bring_result(&number, unit).await
+            }
             None => {
                 warn!(event = "unknown_event_type", order_number = %number, event_type,
                     "unknown sync event: taken note of and left alone");

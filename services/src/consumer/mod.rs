@@ -113,7 +113,11 @@ impl Consumer {
     ///
     /// # Errors
     /// When the bus or the store does not answer.
-    pub async fn start(parts: ConsumerParts, settings: ConsumerSettings, draining: CancellationToken) -> Result<Arc<Self>> {
+    pub async fn start(
+        parts: ConsumerParts,
+        settings: ConsumerSettings,
+        draining: CancellationToken,
+    ) -> Result<Arc<Self>> {
         let ConsumerParts { bus, store, seams, ports, producer } = parts;
         let declarations = [&settings.order_queue, &settings.sync_queue].map(|queue| Declaration::of(queue.clone()));
         bus.declare(&declarations).await?;

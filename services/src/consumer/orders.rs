@@ -32,7 +32,8 @@ pub(super) struct Work {
 #[async_trait]
 impl UnitHandler<Batch> for Orders {
     async fn handle(&self, envelope: &Envelope, unit: &mut UnitOfWork<Batch>) -> Handled {
-        let order = IncomingOrder::read(envelope.message().body()).map_err(|fault| Failure::Reject(fault.to_string()))?;
+        let order =
+            IncomingOrder::read(envelope.message().body()).map_err(|fault| Failure::Reject(fault.to_string()))?;
         let number = order.order_number.clone();
         info!(event = "order_received", order_number = %number, message_id = %envelope.message_id(),
             attempt = envelope.attempt(), "order message received");
@@ -102,10 +103,15 @@ impl Consumer {
             ..at.row.clone()
         };
         let (status, reason) = (outcome.status(), outcome.failure_reason());
-        let event = SyncEvent::processed(number, status, reason, row.version, now, &message_id, &self.settings.time_zone);
+        let event =
+            SyncEvent::processed(number, status, reason, row.version, now, &message_id, &self.settings.time_zone);
         let message =
             Message::new(message_id, encode(&event)).with_key(number.key()).with_content_type("application/json");
         let effects = Self::guarded_write(at, &row).0.put(Table::Unacknowledged.key(number.as_str()), "");
-        Work { effects, outgoing: vec![Outgoing::new(self.settings.sync_queue.clone(), message)], outcome: Some(outcome) }
+        Work {
+            effects,
+            outgoing: vec![Outgoing::new(self.settings.sync_queue.clone(), message)],
+            outcome: Some(outcome),
+        }
     }
 }

@@ -57,8 +57,13 @@ impl Consumer {
             };
             match reconciled {
                 Ok(done) if done.copied + done.processed + done.resent > 0 => {
-                    info!(checked = done.checked, copied = done.copied, processed = done.processed, resent = done.resent,
-                        "reconciled what messages had not brought");
+                    info!(
+                        checked = done.checked,
+                        copied = done.copied,
+                        processed = done.processed,
+                        resent = done.resent,
+                        "reconciled what messages had not brought"
+                    );
                 }
                 Ok(_) => {}
                 Err(failure) => warn!(?failure, "not reconciled; trying again at the next turn"),

@@ -21,6 +21,9 @@ pub use reply::Reply;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest wait for a whole answer, connecting included.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest rest of an open connection: shorter than the 30 s after which the servers close theirs, so
+/// that no request is sent into a connection that is just closing.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Largest answer that is read: a page of 500 orders with the longest names has less than 3 MiB.
 pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -32,6 +35,7 @@ pub fn client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(ANSWER_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .user_agent(concat!("orders/", env!("CARGO_PKG_VERSION")))

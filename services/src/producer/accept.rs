@@ -65,13 +65,16 @@ impl Producer {
     /// # Errors
     /// See [`Refusal`].
     pub async fn accept(&self, request: &OrderRequest, key: Option<&str>) -> Result<Accepted, Refusal> {
-        info!(event = "order_requested", customer_name = request.customer_name, product_name = request.product_name,
-            quantity = request.quantity, price = %request.price, "order requested");
         let idempotency_key = key.map(|key| Table::Idempotency.key(key));
         let mut expired: Option<(Bytes, IdempotencyRow)> = None;
-        for _ in 0..DRAW_COUNT_MAX {
+        for draw in 0..DRAW_COUNT_MAX {
             let now = self.seams.clock.wall();
             let number = OrderNumber::draw(&self.seams, &self.settings.time_zone, key.unwrap_or_default());
+            if draw == 0 {
+                info!(event = "order_requested", order_number = %number, customer_name = request.customer_name,
+                    product_name = request.product_name, quantity = request.quantity, price = %request.price,
+                    "order requested");
+            }
             let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
             let order = Order::accept(request, id, number, now);
             let body = encode(&OrderBody::of(&order, &self.settings.time_zone));
@@ -144,5 +147,6 @@ fn replay(row: IdempotencyRow, request: &OrderRequest) -> Result<Accepted, Refus
     if row.request != *request {
         return Err(Refusal::KeyReused);
     }
+    info!(event = "order_replayed", order_number = %row.order_number, "the first answer under this key is repeated");
     Ok(Accepted { order_number: row.order_number, body: row.body.into(), replayed: true })
 }

@@ -61,7 +61,8 @@ impl Producer {
         let next = entries.last().and_then(|(key, _)| key.last_number()).unwrap_or(after);
         let rows: Vec<ChangeRow> = entries.iter().map(|(_, row)| decode(row)).collect::<Result<_>>()?;
         let orders = try_join_all(rows.iter().map(|row| self.order(&row.order_number))).await?;
-        let latest = orders.into_iter().zip(&rows).filter_map(|(order, row)| order.filter(|o| o.version == row.version));
+        let latest =
+            orders.into_iter().zip(&rows).filter_map(|(order, row)| order.filter(|o| o.version == row.version));
         let items = latest.map(|order| OrderBody::of(&order, &self.settings.time_zone)).collect();
         Ok(SyncPage { items, next, has_more })
     }

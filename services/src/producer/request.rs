@@ -3,9 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::domain::{
-    CUSTOMER_AND_PRODUCT_CHARS_MAX, Money, OrderRequest, PRICE_MAX, PRICE_MIN, QUANTITY_MAX,
-};
+use crate::domain::{CUSTOMER_AND_PRODUCT_CHARS_MAX, Money, OrderRequest, PRICE_MAX, PRICE_MIN, QUANTITY_MAX};
 use crate::http::{FieldError, Problem};
 
 /// Every field as written, so that each can be judged and named on its own.
@@ -28,7 +26,9 @@ struct Raw<'a> {
 /// 400 for text that is no JSON; 422 with every field that is wrong.
 pub fn read_request(text: &str) -> Result<OrderRequest, Problem> {
     let raw: Raw<'_> = serde_json::from_str(text).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => Problem::unprocessable_body(format!("the body must be an order object: {error}")),
+        serde_json::error::Category::Data => {
+            Problem::unprocessable_body(format!("the body must be an order object: {error}"))
+        }
         _ => Problem::bad_request(format!("the body is not valid JSON: {error}")),
     })?;
     let mut errors = Vec::new();

@@ -10,7 +10,9 @@ use jiff::tz::TimeZone;
 use tracing::info;
 
 use crate::domain::{Order, OrderNumber, Status};
-use crate::http::{Answer, Bearer, Edge, FieldError, Problem, Query, Request, Resource, Router, health, json, json_bytes, text};
+use crate::http::{
+    Answer, Bearer, Edge, FieldError, Problem, Query, Request, Resource, Router, health, json, json_bytes, text,
+};
 use crate::wire::{OrderBody, ResultBody, read_time};
 
 use super::{ChangeRefused, Producer, Refusal, read_request};
@@ -43,16 +45,19 @@ async fn create(producer: Arc<Producer>, request: Request) -> Answer {
     let key = idempotency_key(&request)?;
     let order = read_request(request.json_text()?)?;
     let accepted = producer.accept(&order, key).await.map_err(|refusal| match refusal {
-        Refusal::KeyReused => {
-            Problem::unprocessable(vec![FieldError::new("Idempotency-Key", "was used with another body; use a new key")])
-        }
+        Refusal::KeyReused => Problem::unprocessable(vec![FieldError::new(
+            "Idempotency-Key",
+            "was used with another body; use a new key",
+        )]),
         Refusal::Store(error) => unavailable(&error),
     })?;
     let mut response = json_bytes(StatusCode::CREATED, accepted.body);
     let location = format!("/api/orders/{}", accepted.order_number);
     response.headers_mut().insert(LOCATION, HeaderValue::from_str(&location).map_err(Problem::internal)?);
     if accepted.replayed {
-        response.headers_mut().insert(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("idempotency-replayed"), HeaderValue::from_static("true"));
     }
     Ok(response)
 }
@@ -60,9 +65,9 @@ async fn create(producer: Arc<Producer>, request: Request) -> Answer {
 fn idempotency_key(request: &Request) -> Result<Option<&str>, Problem> {
     let key = request.header("idempotency-key")?;
     match key {
-        Some(key) if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX => Err(Problem::bad_request(format!(
-            "Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} characters"
-        ))),
+        Some(key) if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX => {
+            Err(Problem::bad_request(format!("Idempotency-Key must have 1 to {IDEMPOTENCY_KEY_BYTES_MAX} characters")))
+        }
         key => Ok(key),
     }
 }
@@ -101,7 +106,9 @@ async fn changes(producer: Arc<Producer>, request: Request) -> Answer {
 async fn cancel(producer: Arc<Producer>, request: Request) -> Answer {
     request.query(&[])?;
     let order = producer.cancel(&number(&request)?).await.map_err(|refused| {
-        refusal(refused, |order| format!("the order is {} already and can no longer be cancelled", order.status.as_str()))
+        refusal(refused, |order| {
+            format!("the order is {} already and can no longer be cancelled", order.status.as_str())
+        })
     })?;
     json(StatusCode::OK, &OrderBody::of(&order, &producer.settings.time_zone))
 }
@@ -113,7 +120,11 @@ async fn put_result(producer: Arc<Producer>, request: Request) -> Answer {
     check_result(&result)?;
     let order = producer.apply_result(&number, &result).await.map_err(|refused| {
         refusal(refused, |order| {
-            format!("the order is {} at version {}, which this result does not fit", order.status.as_str(), order.version)
+            format!(
+                "the order is {} at version {}, which this result does not fit",
+                order.status.as_str(),
+                order.version
+            )
         })
     })?;
     json(StatusCode::OK, &OrderBody::of(&order, &producer.settings.time_zone))
@@ -164,12 +175,17 @@ pub(crate) fn limit(query: &Query) -> Result<usize, Problem> {
 pub(crate) fn cursor(query: &Query) -> Result<Option<u64>, Problem> {
     let Some(text) = query.text("cursor") else { return Ok(None) };
     let number = if text.len() == 16 { u64::from_str_radix(text, 16).ok() } else { None };
-    number.map(Some).ok_or_else(|| Problem::bad_request("cursor is not one of ours; use `nextCursor` of the page before"))
+    number
+        .map(Some)
+        .ok_or_else(|| Problem::bad_request("cursor is not one of ours; use `nextCursor` of the page before"))
 }
 
 pub(crate) fn unavailable(error: &Error) -> Problem {
     tracing::error!(%error, "a request could not be answered");
-    Problem::overloaded("the store does not answer; repeat the request, with its Idempotency-Key", Duration::from_secs(1))
+    Problem::overloaded(
+        "the store does not answer; repeat the request, with its Idempotency-Key",
+        Duration::from_secs(1),
+    )
 }
 
 fn refusal(refused: ChangeRefused, conflict: impl Fn(&Order) -> String) -> Problem {

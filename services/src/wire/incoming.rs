@@ -59,7 +59,8 @@ impl IncomingOrder {
     /// # Errors
     /// [`Fault`] names the field or the place in the text.
     pub fn read(body: &[u8]) -> Result<Self, Fault> {
-        let raw: RawOrder<'_> = serde_json::from_slice(body).map_err(|error| Fault(format!("not an order: {error}")))?;
+        let raw: RawOrder<'_> =
+            serde_json::from_slice(body).map_err(|error| Fault(format!("not an order: {error}")))?;
         let order_number =
             OrderNumber::parse(&raw.order_number).map_err(|error| Fault(format!("orderNumber: {error}")))?;
         let price = Money::parse(raw.price.get().trim_matches('"')).map_err(|fault| Fault(format!("price {fault}")))?;

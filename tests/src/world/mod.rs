@@ -53,6 +53,10 @@ pub struct World {
     pub stock: StockLevels,
     /// Payments above it are declined.
     pub payment_limit: Option<Money>,
+    /// The token that guards the producer's sync routes.
+    pub producer_token: Option<String>,
+    /// The token the consumer shows there.
+    pub consumer_token: Option<String>,
 }
 
 impl World {
@@ -68,6 +72,8 @@ impl World {
             tripwire: Tripwire::default(),
             stock: StockLevels::default(),
             payment_limit: None,
+            producer_token: None,
+            consumer_token: None,
             seams,
         }
     }
@@ -104,7 +110,7 @@ impl World {
             order_queue: order_queue(),
             sync_queue: sync_queue(),
             time_zone: TimeZone::UTC,
-            sync_token: None,
+            sync_token: self.producer_token.clone().map(Into::into),
         };
         let draining = CancellationToken::new();
         let producer =
@@ -123,7 +129,7 @@ impl World {
             store,
             seams: self.seams.clone(),
             ports: Ports::local(Arc::new(books)),
-            producer: Arc::new(HttpProducerApi::new(Arc::new(transport), None)),
+            producer: Arc::new(HttpProducerApi::new(Arc::new(transport), self.consumer_token.clone().map(Into::into))),
         };
         let settings = ConsumerSettings {
             order_queue: order_queue(),

@@ -208,6 +208,10 @@ impl Engine<'_> {
     /// A dependency is down: nothing new starts, and what has not started goes back.
     pub(super) fn dependency_down(&mut self, reason: &str) {
         let pipeline = self.pipeline;
+        if self.draining.is_some() {
+            // What is shutting down beside us is no outage.
+            return;
+        }
         let entropy = pipeline.seams.entropy.as_ref();
         let tripped = self.gate.trip(self.now(), pipeline.policy.probe, entropy, pipeline.status.subscription());
         if tripped {

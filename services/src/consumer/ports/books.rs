@@ -171,7 +171,8 @@ impl LocalBooks {
     /// Enters `line` for `step` once, and never after the step was closed.
     async fn enter(&self, step: Step, number: &OrderNumber, line: Line, sums: Batch) -> Result<Answer> {
         let (done, closed) = (Table::Books.key(&line.key), Table::Books.key(step.undo_key(number)));
-        let batch = Batch::new().expect(done.clone(), None).expect(closed.clone(), None).put(done.clone(), encode(&line));
+        let batch =
+            Batch::new().expect(done.clone(), None).expect(closed.clone(), None).put(done.clone(), encode(&line));
         match self.store.apply(batch.and(sums)).await? {
             Written::Applied(_) => Ok(Answer::Done),
             Written::Rejected(key) if key == closed => Ok(Answer::Closed),
@@ -222,7 +223,8 @@ impl Stock for LocalBooks {
 #[async_trait]
 impl Payment for LocalBooks {
     async fn charge(&self, number: &OrderNumber, amount: Money) -> Result<Answer> {
-        if self.payment_limit.is_some_and(|limit| amount > limit) && self.line(Step::Paid.key(number)).await?.is_none() {
+        if self.payment_limit.is_some_and(|limit| amount > limit) && self.line(Step::Paid.key(number)).await?.is_none()
+        {
             return Ok(Answer::Declined);
         }
         let amount = amount.hundredths();

@@ -128,7 +128,12 @@ impl Ports {
     /// All three ports are the local books.
     #[must_use]
     pub fn local(books: Arc<LocalBooks>) -> Self {
-        Self { stock: Arc::clone(&books) as _, payment: Arc::clone(&books) as _, shipping: Arc::clone(&books) as _, books }
+        Self {
+            stock: Arc::clone(&books) as _,
+            payment: Arc::clone(&books) as _,
+            shipping: Arc::clone(&books) as _,
+            books,
+        }
     }
 }
 

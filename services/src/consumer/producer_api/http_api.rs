@@ -38,7 +38,8 @@ impl HttpProducerApi {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
         }
         let request = request.body(body).map_err(|error| Failure::Retry(format!("no request can be made: {error}")))?;
-        let response = self.transport.send(request).await.map_err(|why| Failure::Unavailable(format!("producer: {why}")))?;
+        let response =
+            self.transport.send(request).await.map_err(|why| Failure::Unavailable(format!("producer: {why}")))?;
         let (status, body) = (response.status(), response.into_body());
         let again = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
@@ -59,7 +60,8 @@ fn read<T: DeserializeOwned>(status: StatusCode, body: &Bytes) -> Result<T, Fail
     if status != StatusCode::OK {
         return Err(unexpected(status, body));
     }
-    serde_json::from_slice(body).map_err(|error| Failure::Retry(format!("producer: an answer that cannot be read: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| Failure::Retry(format!("producer: an answer that cannot be read: {error}")))
 }
 
 fn unexpected(status: StatusCode, body: &Bytes) -> Failure {

@@ -39,7 +39,11 @@ pub(crate) async fn contract(settings: Settings, seams: Seams, as_json: bool) ->
     let agreement = needs(&settings).negotiate(bus.capability());
     let weaknesses = bus.capability().weaknesses();
     let _ = bus.close(Duration::from_secs(5)).await;
-    let text = if as_json { as_object(&settings, &agreement, &weaknesses) } else { as_table(&settings, &agreement, &weaknesses) };
+    let text = if as_json {
+        as_object(&settings, &agreement, &weaknesses)
+    } else {
+        as_table(&settings, &agreement, &weaknesses)
+    };
     output::print(&text)?;
     Ok(if agreement.require().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -14,7 +14,9 @@ pub(super) async fn bind(address: SocketAddr, flag: &str) -> Result<(TcpListener
             std::io::ErrorKind::AddrInUse => {
                 failure.hint(format!("port {} is busy: stop who has it, or choose another with {flag}", address.port()))
             }
-            std::io::ErrorKind::PermissionDenied => failure.hint("ports below 1024 need privileges; choose a higher one"),
+            std::io::ErrorKind::PermissionDenied => {
+                failure.hint("ports below 1024 need privileges; choose a higher one")
+            }
             _ => failure.hint(format!("give {flag} an address of this machine")),
         }
     };

@@ -4,8 +4,8 @@ mod agreement;
 mod listeners;
 mod reconcile;
 mod serve;
-mod signals;
 mod sides;
+mod signals;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -23,7 +23,9 @@ pub(crate) async fn reconcile(settings: Settings, _seams: Seams, as_json: bool) 
         StatusCode::OK if as_json => output::print(&format!("{body}\n"))?,
         StatusCode::OK => output::print(&in_words(&body))?,
         StatusCode::UNAUTHORIZED => {
-            return Err(Failure::runtime("the consumer refuses the token").hint("set ORDERS_SYNC_TOKEN to the services' own"));
+            return Err(
+                Failure::runtime("the consumer refuses the token").hint("set ORDERS_SYNC_TOKEN to the services' own")
+            );
         }
         status => {
             return Err(Failure::runtime(format!("the consumer answers {status}: {body}"))

@@ -71,8 +71,7 @@ pub(crate) async fn serve(settings: Settings, seams: Seams) -> Result<ExitCode, 
     let mut addresses: [Option<SocketAddr>; 2] = [None, None];
     if let (Some((listener, bound)), Some(store)) = (at_producer, producer_store) {
         let stop = running.stop.clone();
-        let producer =
-            sides::producer(&settings, Arc::clone(&bus), store, seams.clone(), stop.clone()).await?;
+        let producer = sides::producer(&settings, Arc::clone(&bus), store, seams.clone(), stop.clone()).await?;
         running.listen(listener, producer::edge(Arc::clone(&producer)));
         running.tasks.spawn(async move {
             producer.run(stop).await;
@@ -109,8 +108,9 @@ fn role(role: Role) -> &'static str {
 
 fn welcome(settings: &Settings, bus: &dyn Bus, [producer, consumer]: [Option<SocketAddr>; 2]) -> Result<(), Failure> {
     let weaknesses = bus.capability().weaknesses();
-    info!(event = "serving", role = role(settings.role), producer = ?producer, consumer = ?consumer, bus = %settings.bus,
-        data = %settings.data.display(), "serving");
+    let shown = |address: Option<SocketAddr>| address.map(tracing::field::display);
+    info!(event = "serving", role = role(settings.role), producer = shown(producer), consumer = shown(consumer),
+        bus = %settings.bus, data = %settings.data.display(), "serving");
     let banner = Banner { producer, consumer, data: &settings.data, bus: &settings.bus, weaknesses: &weaknesses };
     output::print(&banner::render(&banner))
 }

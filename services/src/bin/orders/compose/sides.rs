@@ -52,7 +52,8 @@ pub(super) async fn consumer(
     drain: Duration,
 ) -> Result<Arc<Consumer>, Failure> {
     let peer = Peer::new(settings.producer_url.clone(), None).map_err(Failure::runtime)?;
-    let books = LocalBooks::new(Arc::clone(&store) as _, StockLevels::new(settings.stock.clone()), settings.payment_limit);
+    let books =
+        LocalBooks::new(Arc::clone(&store) as _, StockLevels::new(settings.stock.clone()), settings.payment_limit);
     let parts = ConsumerParts {
         bus,
         store,

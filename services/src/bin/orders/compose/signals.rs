@@ -31,7 +31,10 @@ impl Signals {
     /// Ends the process at the next one.
     pub(super) async fn end_at_next(&mut self) -> std::convert::Infallible {
         let name = self.next().await;
-        tracing::warn!(signal = name, "second signal: ending at once; what was not finished is redone at the next start");
+        tracing::warn!(
+            signal = name,
+            "second signal: ending at once; what was not finished is redone at the next start"
+        );
         std::process::exit(ENDED_AT_ONCE)
     }
 }
