@@ -2,7 +2,9 @@
 //!
 //! * [`world`] runs producer and consumer in one thread on paused time, without sockets, over the
 //!   in-memory bus and stores, and can kill a service at any call through a seam.
+//! * [`harness`] runs one pipeline or relay on one queue and records what its handlers do.
 //! * [`orders`] runs the binary `orders` as a user would.
 
+pub mod harness;
 pub mod orders;
 pub mod world;
