@@ -1,0 +1,41 @@
+//! What the README's first screen shows is what the binary does.
+
+use serde_json::Value;
+use tests::orders::Site;
+
+/// The text between two markers of the README.
+fn shown(from: &str, to: &str) -> &'static str {
+    let readme = include_str!("../../README.md");
+    let start = readme.find(from).expect("the README has it") + from.len();
+    &readme[start..start + readme[start..].find(to).expect("and its end")]
+}
+
+#[tokio::test]
+async fn the_readmes_curl_gets_the_readmes_answer() {
+    let site = Site::new();
+    let process = site.start_ready(&[]).await;
+    let body = shown("-d '", "'\n");
+    let sent = site.client().post(site.producer("/api/orders")).header("content-type", "application/json");
+    let response = sent.body(body).send().await.expect("answered");
+    assert_eq!(response.status(), reqwest::StatusCode::CREATED);
+    let answered = response.text().await.expect("a body");
+    let promised = shown("```json\n", "\n```");
+    let varying = ["orderNumber", "createdAt"];
+    let fields = |text: &str| -> Vec<(String, Value)> {
+        let object: serde_json::Map<String, Value> = serde_json::from_str(text).expect("an object");
+        object.into_iter().filter(|(name, _)| !varying.contains(&name.as_str())).collect()
+    };
+    assert_eq!(fields(&answered), fields(promised));
+    for text in
+        ["\"price\":45000.00", "\"totalAmount\":90000.00", "\"status\":\"PENDING\"", "\"statusDescription\":\"대기중\""]
+    {
+        assert!(answered.contains(text) && promised.contains(text), "{text}: {answered}");
+    }
+    let order: Value = serde_json::from_str(&answered).expect("an object");
+    let copy = site.consumer(&format!("/api/synced-orders/{}", order["orderNumber"].as_str().expect("a number")));
+    let completed = async || site.get(&copy).await.is_some_and(|copy| copy["status"] == "COMPLETED");
+    site.eventually("the order is completed on both sides", completed).await;
+    let (code, report) = site.run(&["verify"]);
+    assert_eq!(code, 0, "{report}");
+    assert!(process.terminate().success(), "{}", site.log_tail());
+}
