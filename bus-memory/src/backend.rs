@@ -56,13 +56,13 @@ const OPTIONS: &[&str] = &[
     "settle_confirmed",
 ];
 
-#[async_trait]
-impl Backend for MemoryBackend {
-    fn schemes(&self) -> &'static [&'static str] {
-        &["memory"]
-    }
-
-    async fn open(&self, url: &BusUrl, seams: &Seams) -> Result<Arc<dyn Bus>> {
+impl MemoryBackend {
+    /// Opens the bus that `url` names, as itself: its owner can watch [`MemoryBus::failed`].
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) for a host, a path or a bad option; otherwise as for
+    /// [`MemoryBus::open`].
+    pub async fn open_memory(&self, url: &BusUrl, seams: &Seams) -> Result<Arc<MemoryBus>> {
         if !url.authority().is_empty() || !url.path().is_empty() {
             return Err(invalid("memory:// has no host and no path; a journal is `memory://?journal=DIR`"));
         }
@@ -75,8 +75,19 @@ impl Backend for MemoryBackend {
     }
 }
 
+#[async_trait]
+impl Backend for MemoryBackend {
+    fn schemes(&self) -> &'static [&'static str] {
+        &["memory"]
+    }
+
+    async fn open(&self, url: &BusUrl, seams: &Seams) -> Result<Arc<dyn Bus>> {
+        Ok(self.open_memory(url, seams).await?)
+    }
+}
+
 #[cfg(feature = "journal")]
-async fn journaled(journal: &str, seams: &Seams, options: MemoryOptions) -> Result<Arc<dyn Bus>> {
+async fn journaled(journal: &str, seams: &Seams, options: MemoryOptions) -> Result<Arc<MemoryBus>> {
     if journal.is_empty() {
         return Err(invalid("`journal` is empty; name a directory, or leave the option out"));
     }
@@ -84,7 +95,7 @@ async fn journaled(journal: &str, seams: &Seams, options: MemoryOptions) -> Resu
 }
 
 #[cfg(not(feature = "journal"))]
-async fn journaled(_: &str, _: &Seams, _: MemoryOptions) -> Result<Arc<dyn Bus>> {
+async fn journaled(_: &str, _: &Seams, _: MemoryOptions) -> Result<Arc<MemoryBus>> {
     Err(Error::new(ErrorKind::Unsupported, "open", "this build has no journal; build with the feature `journal`"))
 }
 

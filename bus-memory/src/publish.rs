@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{Destination, Error, ErrorKind, Message, Outgoing, PublishOutcome, Receipt};
+use bus::{Destination, Error, ErrorKind, Message, MessageKey, Outgoing, PublishOutcome, Receipt};
 
 use crate::arrival::{Arrival, Target};
 use crate::broker::Broker;
@@ -62,17 +62,25 @@ fn sort(broker: &Broker, batch: Vec<Outgoing>) -> Sorted {
     let topology = broker.topology();
     let mut sorted = Sorted { targets: Vec::new(), refusals: Vec::new(), count: batch.len() };
     let mut nodes = Nodes { topology: &topology, found: Vec::new(), last: 0 };
+    let mut refused_keys: Vec<MessageKey> = Vec::new();
     for (index, outgoing) in batch.into_iter().enumerate() {
         let (destination, message, delay) = outgoing.into_parts();
-        let checked = nodes.place(&destination).and_then(|place| Ok((place, draft(broker, message, delay)?)));
+        // The place last: it names a target that the message is then put into.
+        let checked = behind_refused(&refused_keys, &message)
+            .and_then(|()| check(broker, &message, delay))
+            .and_then(|bytes| Ok((nodes.place(&destination)?, bytes)));
         match checked {
-            Err(error) => sorted.refusals.push((index, error)),
-            Ok((place, draft)) => {
+            Err(error) => {
+                refused_keys.extend(message.key().cloned());
+                sorted.refusals.push((index, error));
+            }
+            Ok((place, bytes)) => {
                 if place == sorted.targets.len() {
                     let drafts = Vec::with_capacity(sorted.count - index);
                     sorted.targets.push(Target { queues: nodes.found[place].queues(), drafts });
                 }
-                sorted.targets[place].drafts.push(draft);
+                let lane = LaneKey::of(message.key());
+                sorted.targets[place].drafts.push(Draft { message, bytes, lane, delay, row: Row::default() });
             }
         }
     }
@@ -107,14 +115,22 @@ impl Nodes<'_> {
     }
 }
 
-fn draft(broker: &Broker, message: Message, delay: Duration) -> Result<Draft, Error> {
+/// Accepting a message behind a refused one of its key would leave a gap in their order.
+fn behind_refused(refused_keys: &[MessageKey], message: &Message) -> Result<(), Error> {
+    match message.key() {
+        Some(key) if refused_keys.contains(key) => Err(refusal::behind_refused(message)),
+        _ => Ok(()),
+    }
+}
+
+/// The size of a message this bus takes.
+fn check(broker: &Broker, message: &Message, delay: Duration) -> Result<usize, Error> {
     let bytes = message.size_bytes();
     if let Some(max) = broker.options.message_bytes_max.filter(|max| bytes > *max) {
-        return Err(refusal::too_large(&message, bytes, max));
+        return Err(refusal::too_large(message, bytes, max));
     }
     if !delay.is_zero() && broker.options.delay_max.is_none_or(|max| delay > max) {
-        return Err(refusal::delay_refused(&message, delay, broker.options.delay_max));
+        return Err(refusal::delay_refused(message, delay, broker.options.delay_max));
     }
-    let lane = LaneKey::of(message.key());
-    Ok(Draft { message, bytes, lane, delay, row: Row::default() })
+    Ok(bytes)
 }

@@ -30,6 +30,11 @@ pub(crate) fn delay_refused(message: &Message, delay: Duration, delay_max: Optio
     Error::new(ErrorKind::Unsupported, "publish", text).with("message_id", message.id())
 }
 
+pub(crate) fn behind_refused(message: &Message) -> Error {
+    let text = "an earlier message of its key in the same batch was refused; publish both again, in order";
+    Error::new(ErrorKind::Conflict, "publish", text).with("message_id", message.id()).retryable(true)
+}
+
 pub(crate) fn nack_delay_refused(after: Duration, max: Duration) -> Error {
     let text = format!("a nack delay of {after:?} is longer than this bus keeps, which is {max:?}");
     Error::new(ErrorKind::Unsupported, "settle", text)

@@ -47,6 +47,29 @@ async fn bad_messages_of_a_batch_fail_alone_and_in_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refused_message_before_a_good_one_elsewhere_disturbs_nothing() {
+    let options = MemoryOptions { message_bytes_max: Some(10), ..MemoryOptions::default() };
+    let rig = Rig::with(options).await;
+    rig.bus.declare(&[Declaration::of(destination("elsewhere"))]).await.unwrap();
+    let batch = vec![rig.outgoing("eleven byte"), Outgoing::new(destination("elsewhere"), rig.message("good"))];
+    let outcomes = rig.bus.publish(batch).await;
+    assert_eq!(refusal(&outcomes[0]), ErrorKind::TooLarge);
+    assert!(outcomes[1].is_accepted(), "{outcomes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_behind_a_refused_one_of_its_key_is_refused_with_it() {
+    let options = MemoryOptions { message_bytes_max: Some(20), ..MemoryOptions::default() };
+    let rig = Rig::with(options).await;
+    let keyed = |body: &str, name| Outgoing::new(orders(), rig.message(body).with_key(key(name)));
+    let batch = vec![keyed("twenty-one bytes long", "a"), keyed("good", "a"), keyed("good", "b")];
+    let outcomes = rig.bus.publish(batch).await;
+    assert_eq!(refusal(&outcomes[0]), ErrorKind::TooLarge);
+    assert_eq!(refusal(&outcomes[1]), ErrorKind::Conflict);
+    assert!(outcomes[2].is_accepted(), "{outcomes:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_undeclared_destination_says_to_declare_it() {
     let rig = Rig::new().await;
     let outcomes = rig.bus.publish(vec![Outgoing::new(destination("elsewhere"), rig.message("x"))]).await;
