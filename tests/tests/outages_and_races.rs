@@ -10,15 +10,6 @@ use tests::world::{World, in_virtual_time, order_queue, sync_queue};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 
-async fn alongside<T>(world: &World, scenario: impl Future<Output = T>) -> T {
-    tokio::select! {
-        biased;
-        output = scenario => output,
-        () = world.producer() => unreachable!("the producer runs until it is dropped"),
-        () = world.consumer() => unreachable!("the consumer runs until it is dropped"),
-    }
-}
-
 fn dead_letter_count(world: &World) -> usize {
     let count = |queue: bus::Destination| {
         let dead_letters = Subscription::to(queue.dead_letters().expect("a legal name"));
@@ -47,33 +38,34 @@ fn while_the_producer_does_not_listen_nothing_is_dead_lettered_and_then_everythi
     in_virtual_time(async {
         let world = World::new(2);
         let client = world.client();
-        alongside(&world, async {
-            client.place("warm-up", "tea", 1, "1.00").await;
-            world.network.cut_producer_off(true);
-            let mut numbers = Vec::new();
-            for index in 0..20 {
-                let order = client.place(&format!("key-{index}"), "tea", 1, "1.00").await;
-                numbers.push(order["orderNumber"].as_str().expect("a number").to_owned());
-                world.seams.clock.sleep(Duration::from_secs(30)).await;
-            }
-            for number in &numbers {
-                assert_eq!(
-                    client.consumer(&format!("/api/synced-orders/{number}")).await,
-                    None,
-                    "nothing can be fetched"
-                );
-                let order =
-                    client.producer(&format!("/api/orders/{number}")).await.expect("the customer still reaches it");
-                assert_eq!(order["status"], "PENDING", "no result can be brought");
-            }
-            assert_eq!(dead_letter_count(&world), 0);
-            world.network.cut_producer_off(false);
-            for number in &numbers {
-                client.settled(number, "COMPLETED", PATIENCE).await.expect("caught up");
-            }
-            assert_eq!(dead_letter_count(&world), 0);
-        })
-        .await;
+        world
+            .alongside(async {
+                client.place("warm-up", "tea", 1, "1.00").await;
+                world.network.cut_producer_off(true);
+                let mut numbers = Vec::new();
+                for index in 0..20 {
+                    let order = client.place(&format!("key-{index}"), "tea", 1, "1.00").await;
+                    numbers.push(order["orderNumber"].as_str().expect("a number").to_owned());
+                    world.seams.clock.sleep(Duration::from_secs(30)).await;
+                }
+                for number in &numbers {
+                    assert_eq!(
+                        client.consumer(&format!("/api/synced-orders/{number}")).await,
+                        None,
+                        "nothing can be fetched"
+                    );
+                    let order =
+                        client.producer(&format!("/api/orders/{number}")).await.expect("the customer still reaches it");
+                    assert_eq!(order["status"], "PENDING", "no result can be brought");
+                }
+                assert_eq!(dead_letter_count(&world), 0);
+                world.network.cut_producer_off(false);
+                for number in &numbers {
+                    client.settled(number, "COMPLETED", PATIENCE).await.expect("caught up");
+                }
+                assert_eq!(dead_letter_count(&world), 0);
+            })
+            .await;
     });
 }
 
@@ -82,24 +74,25 @@ fn an_order_cancelled_after_processing_and_before_its_result_arrives_is_undone()
     in_virtual_time(async {
         let world = World::new(3);
         let client = world.client();
-        alongside(&world, async {
-            client.place("warm-up", "tea", 1, "1.00").await;
-            world.seams.clock.sleep(Duration::from_secs(1)).await;
-            world.network.cut_producer_off(true);
-            let order = client.place("key", "tea", 3, "2.50").await;
-            let number = order["orderNumber"].as_str().expect("a number").to_owned();
-            let processed = format!("/api/processed-orders/{number}");
-            while client.consumer(&processed).await.is_none_or(|row| row["status"] != "COMPLETED") {
-                world.seams.clock.sleep(Duration::from_millis(100)).await;
-            }
-            let (status, cancelled) = client.post(&format!("/api/orders/{number}/cancel")).await.expect("answered");
-            assert_eq!((status, &cancelled["status"]), (StatusCode::OK, &"CANCELLED".into()));
-            world.network.cut_producer_off(false);
-            client.settled(&number, "CANCELLED", PATIENCE).await.expect("both sides agree");
-            let (stock, payments, shipments) = client.books(&number).await;
-            assert_eq!((stock, net(&payments), shipments), (0, 0.0, 0), "{payments}");
-        })
-        .await;
+        world
+            .alongside(async {
+                client.place("warm-up", "tea", 1, "1.00").await;
+                world.seams.clock.sleep(Duration::from_secs(1)).await;
+                world.network.cut_producer_off(true);
+                let order = client.place("key", "tea", 3, "2.50").await;
+                let number = order["orderNumber"].as_str().expect("a number").to_owned();
+                let processed = format!("/api/processed-orders/{number}");
+                while client.consumer(&processed).await.is_none_or(|row| row["status"] != "COMPLETED") {
+                    world.seams.clock.sleep(Duration::from_millis(100)).await;
+                }
+                let (status, cancelled) = client.post(&format!("/api/orders/{number}/cancel")).await.expect("answered");
+                assert_eq!((status, &cancelled["status"]), (StatusCode::OK, &"CANCELLED".into()));
+                world.network.cut_producer_off(false);
+                client.settled(&number, "CANCELLED", PATIENCE).await.expect("both sides agree");
+                let (stock, payments, shipments) = client.books(&number).await;
+                assert_eq!((stock, net(&payments), shipments), (0, 0.0, 0), "{payments}");
+            })
+            .await;
     });
 }
 
@@ -108,15 +101,16 @@ fn a_cancellation_after_the_result_is_a_conflict_and_repeating_one_is_not() {
     in_virtual_time(async {
         let world = World::new(4);
         let client = world.client();
-        alongside(&world, async {
-            let order = client.place("key", "tea", 1, "1.00").await;
-            let number = order["orderNumber"].as_str().expect("a number").to_owned();
-            client.settled(&number, "COMPLETED", PATIENCE).await.expect("completed");
-            let (status, _) = client.post(&format!("/api/orders/{number}/cancel")).await.expect("answered");
-            assert_eq!(status, StatusCode::CONFLICT);
-            assert_eq!(client.books(&number).await, (-1, "1.0".to_owned(), 1));
-        })
-        .await;
+        world
+            .alongside(async {
+                let order = client.place("key", "tea", 1, "1.00").await;
+                let number = order["orderNumber"].as_str().expect("a number").to_owned();
+                client.settled(&number, "COMPLETED", PATIENCE).await.expect("completed");
+                let (status, _) = client.post(&format!("/api/orders/{number}/cancel")).await.expect("answered");
+                assert_eq!(status, StatusCode::CONFLICT);
+                assert_eq!(client.books(&number).await, (-1, "1.0".to_owned(), 1));
+            })
+            .await;
     });
 }
 
@@ -136,12 +130,13 @@ fn an_order_cancelled_before_anybody_processes_it_leaves_no_trace_in_the_books()
             } => number,
             () = world.producer() => unreachable!("runs until dropped"),
         };
-        alongside(&world, async {
-            client.settled(&number, "CANCELLED", PATIENCE).await.expect("both sides agree");
-            let (stock, payments, shipments) = client.books(&number).await;
-            assert_eq!((stock, net(&payments), shipments), (0, 0.0, 0), "{payments}");
-        })
-        .await;
+        world
+            .alongside(async {
+                client.settled(&number, "CANCELLED", PATIENCE).await.expect("both sides agree");
+                let (stock, payments, shipments) = client.books(&number).await;
+                assert_eq!((stock, net(&payments), shipments), (0, 0.0, 0), "{payments}");
+            })
+            .await;
     });
 }
 
@@ -152,25 +147,26 @@ fn what_cannot_be_delivered_or_paid_fails_on_both_sides_with_its_reason_and_empt
         world.stock = StockLevels::new([("rare".to_owned(), 1)].into());
         world.payment_limit = Some(Money::from_hundredths(100_000));
         let client = world.client();
-        alongside(&world, async {
-            for (product, quantity, price, reason) in
-                [("rare", 2, "1.00", "OUT_OF_STOCK"), ("tea", 10, "100.01", "PAYMENT_DECLINED")]
-            {
-                let order = client.place(reason, product, quantity, price).await;
+        world
+            .alongside(async {
+                for (product, quantity, price, reason) in
+                    [("rare", 2, "1.00", "OUT_OF_STOCK"), ("tea", 10, "100.01", "PAYMENT_DECLINED")]
+                {
+                    let order = client.place(reason, product, quantity, price).await;
+                    let number = order["orderNumber"].as_str().expect("a number").to_owned();
+                    client.settled(&number, "FAILED", PATIENCE).await.expect("failed on both sides");
+                    let order = client.producer(&format!("/api/orders/{number}")).await.expect("the producer answers");
+                    assert_eq!(order["failureReason"], reason);
+                    let (stock, payments, shipments) = client.books(&number).await;
+                    assert_eq!((stock, net(&payments), shipments), (0, 0.0, 0), "{payments}");
+                }
+                let order = client.place("one left", "rare", 1, "1.00").await;
                 let number = order["orderNumber"].as_str().expect("a number").to_owned();
-                client.settled(&number, "FAILED", PATIENCE).await.expect("failed on both sides");
-                let order = client.producer(&format!("/api/orders/{number}")).await.expect("the producer answers");
-                assert_eq!(order["failureReason"], reason);
-                let (stock, payments, shipments) = client.books(&number).await;
-                assert_eq!((stock, net(&payments), shipments), (0, 0.0, 0), "{payments}");
-            }
-            let order = client.place("one left", "rare", 1, "1.00").await;
-            let number = order["orderNumber"].as_str().expect("a number").to_owned();
-            client.settled(&number, "COMPLETED", PATIENCE).await.expect("the last one is sold");
-            let books = client.consumer("/api/books").await.expect("the consumer answers");
-            assert_eq!(books["products"]["rare"]["onHand"], 0, "{books}");
-        })
-        .await;
+                client.settled(&number, "COMPLETED", PATIENCE).await.expect("the last one is sold");
+                let books = client.consumer("/api/books").await.expect("the consumer answers");
+                assert_eq!(books["products"]["rare"]["onHand"], 0, "{books}");
+            })
+            .await;
     });
 }
 
@@ -179,21 +175,22 @@ fn strange_messages_are_noted_or_kept_as_dead_letters_and_never_block_the_queue(
     in_virtual_time(async {
         let world = World::new(7);
         let client = world.client();
-        alongside(&world, async {
-            client.place("warm-up", "tea", 1, "1.00").await;
-            let unknown_type = r#"{"eventType":"ORDER_ARCHIVED","entityKey":"ORD-1"}"#;
-            publish(&world, sync_queue(), "m-1", unknown_type).await;
-            let unknown_order = r#"{"eventType":"ORDER_UPDATED","entityKey":"ORD-1"}"#;
-            publish(&world, sync_queue(), "m-2", unknown_order).await;
-            publish(&world, sync_queue(), "m-3", "{broken").await;
-            publish(&world, order_queue(), "m-4", r#"{"orderNumber":"X-1"}"#).await;
-            let order = client.place("key", "tea", 1, "1.00").await;
-            let number = order["orderNumber"].as_str().expect("a number").to_owned();
-            client.settled(&number, "COMPLETED", PATIENCE).await.expect("the queues flow");
-            assert_eq!(dead_letter_count(&world), 2, "the two unreadable ones, at once");
-            assert_eq!((waiting_count(&world, sync_queue()), waiting_count(&world, order_queue())), (0, 0));
-        })
-        .await;
+        world
+            .alongside(async {
+                client.place("warm-up", "tea", 1, "1.00").await;
+                let unknown_type = r#"{"eventType":"ORDER_ARCHIVED","entityKey":"ORD-1"}"#;
+                publish(&world, sync_queue(), "m-1", unknown_type).await;
+                let unknown_order = r#"{"eventType":"ORDER_UPDATED","entityKey":"ORD-1"}"#;
+                publish(&world, sync_queue(), "m-2", unknown_order).await;
+                publish(&world, sync_queue(), "m-3", "{broken").await;
+                publish(&world, order_queue(), "m-4", r#"{"orderNumber":"X-1"}"#).await;
+                let order = client.place("key", "tea", 1, "1.00").await;
+                let number = order["orderNumber"].as_str().expect("a number").to_owned();
+                client.settled(&number, "COMPLETED", PATIENCE).await.expect("the queues flow");
+                assert_eq!(dead_letter_count(&world), 2, "the two unreadable ones, at once");
+                assert_eq!((waiting_count(&world, sync_queue()), waiting_count(&world, order_queue())), (0, 0));
+            })
+            .await;
     });
 }
 
@@ -202,7 +199,7 @@ fn an_order_of_a_foreign_producer_is_processed_once_and_stays_here() {
     in_virtual_time(async {
         let world = World::new(8);
         let client = world.client();
-        alongside(&world, async {
+        world.alongside(async {
             client.place("warm-up", "tea", 1, "1.00").await;
             let order =
                 r#"{"orderNumber":"ORD-JAVA-1","productName":"coffee","quantity":2,"price":"7.50","messageId":"j-1"}"#;
@@ -239,11 +236,12 @@ fn an_order_whose_messages_were_lost_is_found_by_the_reconciler() {
             } => number,
             () = world.producer() => unreachable!("runs until dropped"),
         };
-        alongside(&world, async {
-            client.settled(&number, "COMPLETED", PATIENCE).await.expect("reconciled");
-            assert_eq!(client.books(&number).await, (-1, "1.0".to_owned(), 1));
-        })
-        .await;
+        world
+            .alongside(async {
+                client.settled(&number, "COMPLETED", PATIENCE).await.expect("reconciled");
+                assert_eq!(client.books(&number).await, (-1, "1.0".to_owned(), 1));
+            })
+            .await;
     });
 }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::pipeline::Backoff;
-use crate::{Bus, ClockExt, Outgoing, PublishOutcome, Seams};
+use crate::{Bus, ClockExt, Error, ErrorKind, Outgoing, PublishOutcome, Result, Seams};
 
 use super::window::{LaneName, Window};
 use super::{Outbox, OutboxRow, RelayStatus, Relayed};
@@ -19,7 +19,7 @@ const WAVE_COUNT_MAX: usize = 512;
 const WINDOW_COUNT_MAX: usize = 4_096;
 /// Delay before a row that was not accepted is sent again.
 const RETRY: Backoff = Backoff { first: Duration::from_millis(200), max: Duration::from_secs(15) };
-/// Time a publish in flight has to finish once shutdown was asked for; afterwards it is sent again
+/// Time a call in flight has to finish once shutdown was asked for; what it leaves open is sent again
 /// by the next process.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -63,43 +63,56 @@ impl Relay {
         self.status.clone()
     }
 
-    /// Runs until `shutdown`; a publish in flight gets a short time to finish.
+    /// Runs until `shutdown`; what is under way then gets a short time to finish.
     pub async fn run(self, shutdown: CancellationToken) {
+        tokio::select! {
+            biased;
+            () = self.relay(&shutdown) => {}
+            () = self.out_of_time(&shutdown) => {}
+        }
+    }
+
+    async fn relay(&self, shutdown: &CancellationToken) {
         let mut window = Window::default();
         let mut relayed: Vec<Relayed> = Vec::new();
-        while !shutdown.is_cancelled() {
-            if window.row_count() < WINDOW_COUNT_MAX {
-                match self.outbox.pending(window.read_to(), WINDOW_COUNT_MAX - window.row_count()).await {
-                    Ok(rows) => window.add(rows),
-                    Err(error) => {
-                        self.troubled(&format!("outbox: {error}"));
-                        self.pause(&shutdown).await;
-                        continue;
-                    }
-                }
+        let mut store_failed = false;
+        loop {
+            let exchanged = self.exchange(&mut window, &mut relayed).await;
+            if shutdown.is_cancelled() {
+                return;
+            }
+            if let Err(error) = exchanged {
+                store_failed = true;
+                self.troubled(&format!("outbox: {error}"));
+                self.pause(shutdown).await;
+                continue;
+            }
+            // A row that waits for its retry says by itself when its trouble is over.
+            if std::mem::take(&mut store_failed) && window.due().is_none() {
+                self.recovered();
             }
             let wave = window.wave(self.seams.clock.now(), WAVE_COUNT_MAX, self.bus.capability().publish_atomic);
             if wave.is_empty() {
-                self.wait(&window, &shutdown).await;
+                self.wait(&window, shutdown).await;
                 continue;
             }
             let batch: Vec<Outgoing> = wave.iter().map(|(_, row)| row.outgoing.clone()).collect();
-            let outcomes = tokio::select! {
-                biased;
-                outcomes = self.bus.publish(batch) => outcomes,
-                () = self.out_of_time(&shutdown) => return,
-            };
+            let outcomes = self.bus.publish(batch).await;
             self.take_outcomes(&mut window, wave, outcomes, &mut relayed);
-            if !relayed.is_empty() {
-                match self.outbox.relayed(&relayed).await {
-                    Ok(()) => relayed.clear(),
-                    Err(error) => {
-                        self.troubled(&format!("outbox: {error}"));
-                        self.pause(&shutdown).await;
-                    }
-                }
-            }
         }
+    }
+
+    /// Tells the outbox what became of rows, and reads the next ones.
+    async fn exchange(&self, window: &mut Window, relayed: &mut Vec<Relayed>) -> Result<()> {
+        if !relayed.is_empty() {
+            self.outbox.relayed(relayed).await?;
+            relayed.clear();
+        }
+        let room = WINDOW_COUNT_MAX.saturating_sub(window.row_count());
+        if room > 0 {
+            window.add(self.outbox.pending(window.read_to(), room).await?);
+        }
+        Ok(())
     }
 
     /// Records each outcome; in a lane nothing after the first row that was not accepted counts.
@@ -113,6 +126,11 @@ impl Relay {
         let now = self.seams.clock.now();
         let mut held_back: BTreeSet<LaneName> = BTreeSet::new();
         let mut trouble = None;
+        let unanswered = || {
+            let message = "the backend answered fewer messages than it was given";
+            PublishOutcome::Unknown(Error::new(ErrorKind::Unexpected, "publish", message))
+        };
+        let outcomes = outcomes.into_iter().chain(std::iter::repeat_with(unanswered));
         for ((name, row), outcome) in wave.into_iter().zip(outcomes) {
             if held_back.contains(&name) {
                 continue;
@@ -145,8 +163,7 @@ impl Relay {
         }
         match trouble {
             Some(trouble) => self.troubled(&trouble),
-            None if self.status.set_trouble(None) => info!("publishing again"),
-            None => {}
+            None => self.recovered(),
         }
     }
 
@@ -174,6 +191,12 @@ impl Relay {
     async fn out_of_time(&self, shutdown: &CancellationToken) {
         shutdown.cancelled().await;
         self.seams.clock.sleep(DRAIN).await;
+    }
+
+    fn recovered(&self) {
+        if self.status.set_trouble(None) {
+            info!("publishing again");
+        }
     }
 
     fn troubled(&self, trouble: &str) {

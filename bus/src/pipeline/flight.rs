@@ -10,15 +10,15 @@ use futures_util::future::{AbortHandle, Abortable};
 
 use super::{Envelope, Failure, Handled, Handler};
 
-/// A handler's future that turns a panic into a failed attempt.
-pub(super) struct Guarded<'a>(Pin<Box<dyn Future<Output = Handled> + Send + 'a>>);
+/// A handler's future that turns a panic into a failed attempt, also one while it is dropped.
+pub(super) struct Guarded<'a>(Option<Pin<Box<dyn Future<Output = Handled> + Send + 'a>>>);
 
 impl<'a> Guarded<'a> {
     /// Calls the handler; nothing of it runs before the first poll, a panic of the call included.
     pub(super) fn call(handler: &'a dyn Handler, envelope: Envelope) -> Self {
         match catch_unwind(AssertUnwindSafe(|| handler.handle(envelope))) {
-            Ok(future) => Self(future),
-            Err(panic) => Self(Box::pin(std::future::ready(Err(panicked(&*panic))))),
+            Ok(future) => Self(Some(future)),
+            Err(panic) => Self(Some(Box::pin(std::future::ready(Err(panicked(&*panic)))))),
         }
     }
 }
@@ -27,10 +27,18 @@ impl Future for Guarded<'_> {
     type Output = Handled;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Handled> {
-        match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context))) {
+        let Some(future) = &mut self.0 else { return Poll::Pending };
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(polled) => polled,
             Err(panic) => Poll::Ready(Err(panicked(&*panic))),
         }
+    }
+}
+
+impl Drop for Guarded<'_> {
+    fn drop(&mut self) {
+        // The answer, or the reason for the cancellation, is known already: a panic adds nothing.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(self.0.take())));
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a handler gets, and what it may answer.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,19 @@ pub enum Failure {
     /// does not count, and the subscription pauses and probes until one message gets through.
     Unavailable(String),
 }
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Retry(cause) => write!(f, "to be tried again: {cause}"),
+            Self::RetryAfter(delay, cause) => write!(f, "to be tried again after {delay:?}: {cause}"),
+            Self::Reject(reason) => write!(f, "never to be processed: {reason}"),
+            Self::Unavailable(dependency) => write!(f, "unavailable: {dependency}"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
 
 /// Id and ordering key of a message, as far as they can be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

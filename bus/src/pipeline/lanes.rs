@@ -44,10 +44,12 @@ impl Lanes {
         self.0.remove(key).unwrap_or_default()
     }
 
-    /// A follower left the lane (its lease was lost).
-    pub(super) fn leave(&mut self, key: &MessageKey, place: usize) {
-        if let Some(followers) = self.0.get_mut(key) {
-            followers.retain(|known| *known != place);
-        }
+    /// A follower left the lane (its lease was lost): those behind it must go back, or overtake it.
+    pub(super) fn leave(&mut self, key: &MessageKey, place: usize) -> VecDeque<usize> {
+        let Some(followers) = self.0.get_mut(key) else { return VecDeque::new() };
+        let at = followers.iter().position(|known| *known == place).unwrap_or(followers.len());
+        let mut behind = followers.split_off(at);
+        behind.pop_front();
+        behind
     }
 }

@@ -108,9 +108,16 @@ impl Pipeline {
     /// Whatever kept it from subscribing. A broken connection later is no error: it pauses.
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
         let options = SubscribeOptions { prefetch_count_max: self.policy.prefetch_count(), lease: self.policy.lease };
-        let receiver = self.bus.subscribe(&self.subscription, options).await?;
-        let extendable = self.bus.capability().lease.extendable;
-        engine::Engine::new(&self, receiver, extendable).run(shutdown).await;
+        let receiver = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => {
+                self.status.set(PipelineState::Stopped);
+                return Ok(());
+            }
+            receiver = self.bus.subscribe(&self.subscription, options) => receiver?,
+        };
+        let terms = self.bus.capability().lease;
+        engine::Engine::new(&self, receiver, terms).run(shutdown).await;
         Ok(())
     }
 }

@@ -32,7 +32,7 @@ impl Consumer {
     pub(super) async fn copy_write(&self, fetched: &Order) -> Result<Batch> {
         let number = fetched.order_number.as_str();
         let known = self.copy(&fetched.order_number).await?;
-        if known.as_ref().is_some_and(|known| known.row.order.version >= fetched.version) {
+        if known.as_ref().is_some_and(|known| is_as_new(&known.row.order, fetched)) {
             return Ok(Batch::new());
         }
         let row = CopyRow { order: fetched.clone(), synced_at: self.seams.clock.wall() };
@@ -40,5 +40,14 @@ impl Consumer {
         let is_new = known.is_none();
         let batch = Batch::new().expect(key.clone(), known.map(|known| known.stored)).put(key, encode(&row));
         Ok(if is_new { batch.append(Table::CopiesBySequence, number.to_owned()) } else { batch })
+    }
+}
+
+/// Whether `known` is at least as new: by version, and where one is not told by the time of the last
+/// change, of which none is the oldest.
+fn is_as_new(known: &Order, fetched: &Order) -> bool {
+    match (known.version, fetched.version) {
+        (0, _) | (_, 0) => known.updated_at >= fetched.updated_at,
+        (known, fetched) => known >= fetched,
     }
 }

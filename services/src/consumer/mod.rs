@@ -12,6 +12,7 @@
 //! | `producer_api` | the way to the producer |
 //! | `routes` | the HTTP edge |
 
+mod cause;
 mod copies;
 mod events;
 mod orders;
@@ -28,16 +29,16 @@ use std::time::Duration;
 use bus::inbox::IdempotentReceiver;
 use bus::outbox::{OutboxRow, Relay};
 use bus::pipeline::{Handler, Pipeline, PipelineState, PipelineStatus, Policy};
-use bus::{Bus, ClockExt, Declaration, Destination, Result, Seams, Subscription};
+use bus::{Bus, Declaration, Destination, Result, Seams, Subscription};
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::http::health::Readiness;
 use crate::producer::readiness;
-use crate::store::{Mailbox, Store, Table, prune};
+use crate::store::{Mailbox, Store, Table, prune_regularly};
 use crate::wire::{identify_event, identify_order};
 
 pub use reconcile::Reconciled;
@@ -45,9 +46,6 @@ pub use routes::edge;
 
 use ports::Ports;
 use producer_api::ProducerApi;
-
-/// How often expired inbox rows are removed.
-const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 /// What the consumer is told by its configuration.
 #[derive(Clone, Debug)]
@@ -169,9 +167,15 @@ impl Consumer {
         let parts = self.parts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let Some(Parts { relay, pipelines: [orders, events] }) = parts else { return Ok(()) };
         let relay_stop = CancellationToken::new();
+        // When one subscription ends, so does the other: half a consumer would look like a whole one.
+        let receive_stop = shutdown.child_token();
+        let receive = async |pipeline: Pipeline| {
+            let ended = pipeline.run(receive_stop.clone()).await;
+            receive_stop.cancel();
+            ended
+        };
         let receiving = async {
-            let (orders, events) =
-                futures_util::future::join(orders.run(shutdown.clone()), events.run(shutdown.clone())).await;
+            let (orders, events) = futures_util::future::join(receive(orders), receive(events)).await;
             // The relay goes last: what the last handlers caused is published too.
             relay_stop.cancel();
             orders.and(events)
@@ -179,23 +183,10 @@ impl Consumer {
         let ((), (), (), received) = futures_util::join!(
             relay.run(relay_stop.clone()),
             self.reconcile_regularly(&shutdown),
-            self.forget(&shutdown),
+            prune_regularly(self.store(), Table::InboxExpiry, &self.seams, &shutdown),
             receiving,
         );
         received
-    }
-
-    async fn forget(&self, shutdown: &CancellationToken) {
-        loop {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                () = self.seams.clock.sleep(PRUNE_EVERY) => {}
-            }
-            if let Err(error) = prune(self.store(), Table::InboxExpiry, self.seams.clock.wall()).await {
-                warn!(%error, "old message ids were not removed; trying again later");
-            }
-        }
     }
 
     /// Whether it can serve, check by check.

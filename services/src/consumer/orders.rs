@@ -8,12 +8,13 @@ use bus::pipeline::{Envelope, Failure, Handled};
 use bus::{Message, Outgoing};
 use tracing::{debug, info};
 
-use crate::domain::{Outcome, Status};
+use crate::domain::{OrderNumber, Outcome, Status};
 use crate::store::{Batch, Table, encode};
 use crate::wire::{IncomingOrder, SyncEvent};
 
 use super::Consumer;
-use super::processing::{Guarded, ProcessedRow, unavailable};
+use super::cause::Cause;
+use super::processing::{Guarded, ProcessedRow, failed};
 
 /// Times the order is read again because somebody else went on with it.
 const REREAD_COUNT_MAX: usize = 16;
@@ -37,27 +38,28 @@ impl UnitHandler<Batch> for Orders {
         let number = order.order_number.clone();
         info!(event = "order_received", order_number = %number, message_id = %envelope.message_id(),
             attempt = envelope.attempt(), "order message received");
-        let work = self.0.work(&order).await?;
+        let cause = Cause::of(envelope);
+        let work = self.0.work(&order, &cause).await?;
         unit.effects = work.effects;
         work.outgoing.into_iter().for_each(|outgoing| unit.send(outgoing));
         if let Some(outcome) = work.outcome {
-            unit.after_commit(move || log_processed(&number, outcome));
+            unit.after_commit(move || log_processed(&number, outcome, &cause));
         }
         Ok(())
     }
 }
 
-pub(super) fn log_processed(number: &crate::domain::OrderNumber, outcome: Outcome) {
-    let status = outcome.status().as_str();
-    info!(event = "order_processed", order_number = %number, status, "order processed");
+pub(super) fn log_processed(number: &OrderNumber, outcome: Outcome, cause: &Cause) {
+    let (status, Cause { message_id, attempt }) = (outcome.status().as_str(), cause);
+    info!(event = "order_processed", order_number = %number, message_id, attempt, status, "order processed");
 }
 
 impl Consumer {
     /// Processes an order under its guard, for the queue and for the reconciler alike.
-    pub(super) async fn work(&self, order: &IncomingOrder) -> Result<Work, Failure> {
+    pub(super) async fn work(&self, order: &IncomingOrder, cause: &Cause) -> Result<Work, Failure> {
         let number = &order.order_number;
         for _ in 0..REREAD_COUNT_MAX {
-            let at = self.take_up(order).await.map_err(unavailable("store"))?;
+            let at = self.take_up(order).await.map_err(failed("store"))?;
             if let Some(status) = at.row.status {
                 if status != Status::Completed {
                     // Whoever was overtaken may have done a step since.
@@ -66,13 +68,14 @@ impl Consumer {
                 debug!(order_number = %number, status = status.as_str(), "processed before");
                 return Ok(Work { effects: Batch::new(), outgoing: Vec::new(), outcome: None });
             }
-            let copy = self.copy(number).await.map_err(unavailable("store"))?;
+            let copy = self.copy(number).await.map_err(failed("store"))?;
             if copy.is_some_and(|copy| copy.row.order.status == Status::Cancelled) {
                 self.undo(number).await?;
                 return Ok(self.called_off(&at));
             }
-            info!(event = "processing_started", order_number = %number, "processing started");
-            if let Some((at, outcome)) = self.process(at).await? {
+            let Cause { message_id, attempt } = cause;
+            info!(event = "processing_started", order_number = %number, message_id, attempt, "processing started");
+            if let Some((at, outcome)) = self.process(at, cause).await? {
                 return Ok(self.conclude(&at, outcome));
             }
         }

@@ -1,7 +1,7 @@
 //! An order's way through the ports, durable step by step.
 
 use bus::pipeline::Failure;
-use bus::{Error, Result};
+use bus::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use crate::store::{Batch, Table, Written, decode, encode};
 use crate::wire::IncomingOrder;
 
 use super::Consumer;
+use super::cause::Cause;
 use super::ports::Answer;
 
 /// How far an order has come. Names as they are shown.
@@ -39,6 +40,8 @@ pub(super) enum Acknowledgement {
     Undone,
     /// There is no such order: it came from a foreign producer.
     Foreign,
+    /// The producer has another final result: people must look.
+    Contradicted,
 }
 
 /// What is known of an order in processing; with an outcome, the guard that it is processed once.
@@ -89,9 +92,15 @@ impl ProcessedRow {
     }
 }
 
-/// A store or port that does not answer is not the order's fault.
-pub(super) fn unavailable(what: &str) -> impl Fn(Error) -> Failure + '_ {
-    move |error| Failure::Unavailable(format!("{what}: {error}"))
+/// A store or port that does not answer is not the order's fault; one that refuses this order is.
+pub(super) fn failed(what: &str) -> impl Fn(Error) -> Failure + '_ {
+    move |error| {
+        if error.is_retryable() || error.kind() == ErrorKind::Closed {
+            Failure::Unavailable(format!("{what}: {error}"))
+        } else {
+            Failure::Retry(format!("{what}: {error}"))
+        }
+    }
 }
 
 impl Consumer {
@@ -129,15 +138,15 @@ impl Consumer {
 
     /// Brings an order without outcome through the ports, and answers the row to commit with its
     /// outcome. `None` when somebody else has gone on with it: read again.
-    pub(super) async fn process(&self, mut at: Guarded) -> Result<Option<(Guarded, Outcome)>, Failure> {
+    pub(super) async fn process(&self, mut at: Guarded, cause: &Cause) -> Result<Option<(Guarded, Outcome)>, Failure> {
         let number = at.row.order_number.clone();
         while at.row.failing.is_none() && at.row.progress < Progress::Shipped {
-            let (answer, next) = self.step(&at.row).await?;
+            let (answer, next) = self.step(&at.row, cause).await?;
             let after = match (answer, next) {
                 (Answer::Done, Progress::Shipped) => ProcessedRow { progress: next, ..at.row.clone() },
                 (Answer::Done, next) => {
                     let after = ProcessedRow { progress: next, ..at.row.clone() };
-                    let Some(advanced) = self.advance(&at, after).await.map_err(unavailable("store"))? else {
+                    let Some(advanced) = self.advance(&at, after).await.map_err(failed("store"))? else {
                         return Ok(None);
                     };
                     at = advanced;
@@ -151,7 +160,7 @@ impl Consumer {
                     };
                     // Durable before anything is undone: the decision must not change half-way.
                     let after = ProcessedRow { failing: Some(reason), ..at.row.clone() };
-                    let Some(advanced) = self.advance(&at, after).await.map_err(unavailable("store"))? else {
+                    let Some(advanced) = self.advance(&at, after).await.map_err(failed("store"))? else {
                         return Ok(None);
                     };
                     at = advanced;
@@ -173,27 +182,34 @@ impl Consumer {
     }
 
     /// The next port call, and where the order is when it is done.
-    async fn step(&self, row: &ProcessedRow) -> Result<(Answer, Progress), Failure> {
+    async fn step(&self, row: &ProcessedRow, cause: &Cause) -> Result<(Answer, Progress), Failure> {
         let number = &row.order_number;
         let (answer, next) = match row.progress {
             Progress::Started => {
                 let answer = self.ports.stock.reserve(number, &row.product_name, row.quantity).await;
-                (answer.map_err(unavailable("stock"))?, Progress::StockReserved)
+                (answer.map_err(failed("stock"))?, Progress::StockReserved)
             }
             Progress::StockReserved => {
                 let answer = self.ports.payment.charge(number, row.total_amount).await;
-                (answer.map_err(unavailable("payment"))?, Progress::Paid)
+                (answer.map_err(failed("payment"))?, Progress::Paid)
             }
             Progress::Paid | Progress::Shipped => {
-                (self.ports.shipping.ship(number).await.map_err(unavailable("shipping"))?, Progress::Shipped)
+                (self.ports.shipping.ship(number).await.map_err(failed("shipping"))?, Progress::Shipped)
             }
         };
         if answer == Answer::Done {
+            let Cause { message_id, attempt } = cause;
             match next {
                 Progress::Started => {}
-                Progress::StockReserved => info!(event = "stock_checked", order_number = %number, "stock checked"),
-                Progress::Paid => info!(event = "payment_done", order_number = %number, "payment done"),
-                Progress::Shipped => info!(event = "shipping_ready", order_number = %number, "shipping ready"),
+                Progress::StockReserved => {
+                    info!(event = "stock_checked", order_number = %number, message_id, attempt, "stock checked");
+                }
+                Progress::Paid => {
+                    info!(event = "payment_done", order_number = %number, message_id, attempt, "payment done")
+                }
+                Progress::Shipped => {
+                    info!(event = "shipping_ready", order_number = %number, message_id, attempt, "shipping ready");
+                }
             }
         }
         Ok((answer, next))
@@ -201,9 +217,9 @@ impl Consumer {
 
     /// Undoes whatever was done for an order and closes its steps; repeating it changes nothing.
     pub(super) async fn undo(&self, number: &OrderNumber) -> Result<(), Failure> {
-        self.ports.shipping.call_back(number).await.map_err(unavailable("shipping"))?;
-        self.ports.payment.refund(number).await.map_err(unavailable("payment"))?;
-        self.ports.stock.release(number).await.map_err(unavailable("stock"))?;
+        self.ports.shipping.call_back(number).await.map_err(failed("shipping"))?;
+        self.ports.payment.refund(number).await.map_err(failed("payment"))?;
+        self.ports.stock.release(number).await.map_err(failed("stock"))?;
         Ok(())
     }
 }

@@ -12,22 +12,20 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::domain::{Order, OrderNumber, Status};
 use crate::store::{Batch, Direction, Key, Table, Written};
 use crate::wire::IncomingOrder;
 
 use super::Consumer;
+use super::cause::Cause;
 use super::orders::log_processed;
-use super::processing::unavailable;
+use super::processing::{Acknowledgement, failed};
 use super::producer_api::Changes;
 
 /// Orders read from the producer at a time.
 const PAGE_COUNT: usize = 200;
-/// Results looked at in one run; the next run goes on.
-const RESULT_COUNT_MAX: usize = 10_000;
-
 /// What a reconciliation did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -40,6 +38,8 @@ pub struct Reconciled {
     pub processed: usize,
     /// Results that were not acknowledged and were put again.
     pub resent: usize,
+    /// Whether there is more to look at: it was asked for a part only.
+    pub more: bool,
 }
 
 impl Consumer {
@@ -66,7 +66,7 @@ impl Consumer {
                     );
                 }
                 Ok(_) => {}
-                Err(failure) => warn!(?failure, "not reconciled; trying again at the next turn"),
+                Err(failure) => warn!(%failure, "not reconciled; trying again at the next turn"),
             }
         }
     }
@@ -76,23 +76,43 @@ impl Consumer {
     /// # Errors
     /// What stopped it, mostly a producer that is down; what was mended by then stays mended.
     pub async fn reconcile(&self) -> Result<Reconciled, Failure> {
+        self.reconcile_part(usize::MAX).await
+    }
+
+    /// Reconciles at most `page_count_max` pages of changes, so that a request gets its answer in time.
+    ///
+    /// # Errors
+    /// As for [`reconcile`](Self::reconcile).
+    pub async fn reconcile_part(&self, page_count_max: usize) -> Result<Reconciled, Failure> {
         let _alone = self.reconciling.lock().await;
         let mut done = Reconciled::default();
         let settled_before = before(self.seams.clock.wall(), self.settings.reconcile_grace);
         self.resend_results(settled_before, &mut done).await?;
-        while self.read_page(settled_before, &mut done).await? {}
+        let mut page_count = 0;
+        while self.read_page(settled_before, &mut done).await? {
+            page_count += 1;
+            if page_count >= page_count_max {
+                done.more = true;
+                break;
+            }
+        }
         Ok(done)
     }
 
     /// One page of changes; whether there is more to read.
     async fn read_page(&self, settled_before: Timestamp, done: &mut Reconciled) -> Result<bool, Failure> {
-        let cursor = self.store().get(&cursor_key()).await.map_err(unavailable("store"))?;
+        let cursor = self.store().get(&cursor_key()).await.map_err(failed("store"))?;
         let after = cursor.as_ref().and_then(|bytes| bytes.first_chunk::<8>()).map_or(0, |b| u64::from_be_bytes(*b));
         let Some(page) = self.settled_page(after, settled_before).await? else { return Ok(false) };
         let mut batch = Batch::new();
         for order in &page.items {
-            self.mend_processing(order, done).await?;
-            let write = self.copy_write(order).await.map_err(unavailable("store"))?;
+            match self.mend_processing(order, done).await {
+                Ok(()) => {}
+                Err(down @ Failure::Unavailable(_)) => return Err(down),
+                // Its message goes to the dead letters for the same reason; nobody else waits for it.
+                Err(failure) => error!(order_number = %order.order_number, %failure, "this order cannot be processed"),
+            }
+            let write = self.copy_write(order).await.map_err(failed("store"))?;
             done.copied += usize::from(!write.is_empty());
             batch = batch.and(write);
         }
@@ -100,7 +120,7 @@ impl Consumer {
         // The cursor and the copies it has passed are one write.
         let next = Bytes::copy_from_slice(&page.next.to_be_bytes());
         let batch = batch.expect(cursor_key(), cursor).put(cursor_key(), next);
-        match self.store().apply(batch).await.map_err(unavailable("store"))? {
+        match self.store().apply(batch).await.map_err(failed("store"))? {
             Written::Applied(_) => Ok(page.has_more),
             // A message was faster with one of the copies: the page is read again.
             Written::Rejected(_) => Ok(true),
@@ -124,14 +144,11 @@ impl Consumer {
         }
     }
 
-    /// Pending and never processed: the order handler itself, under the same guard.
+    /// Pending and never processed: the order handler itself, under the same guard. Pending and
+    /// processed, with a result that is not on its way: put it again.
     async fn mend_processing(&self, order: &Order, done: &mut Reconciled) -> Result<(), Failure> {
         let number = &order.order_number;
         if order.status != Status::Pending {
-            return Ok(());
-        }
-        let known = self.processed(number).await.map_err(unavailable("store"))?;
-        if known.is_some_and(|known| known.row.status.is_some()) {
             return Ok(());
         }
         let incoming = IncomingOrder {
@@ -140,39 +157,58 @@ impl Consumer {
             product_name: order.product_name.clone(),
             quantity: order.quantity,
             price: order.price,
-            version: Some(order.version),
+            version: Some(order.version).filter(|version| *version > 0),
         };
-        let work = self.work(&incoming).await?;
-        if work.effects.is_empty() {
-            return Ok(());
-        }
-        match self.mailbox.apply(work.effects, &work.outgoing).await.map_err(unavailable("store"))? {
-            Written::Applied(_) => {
-                done.processed += 1;
-                if let Some(outcome) = work.outcome {
-                    log_processed(number, outcome);
+        // Until it stands: an order whose message was faster is looked at again.
+        loop {
+            let known = self.processed(number).await.map_err(failed("store"))?;
+            let (batch, outgoing, outcome) = match &known {
+                Some(at) if at.row.status.is_some() => match at.row.acknowledgement {
+                    Acknowledgement::Foreign => (Self::reopened(at), Vec::new(), None),
+                    _ => return Ok(()),
+                },
+                _ => {
+                    let work = self.work(&incoming, &Cause::reconciler()).await?;
+                    (work.effects, work.outgoing, work.outcome)
                 }
+            };
+            if let Written::Applied(_) = self.mailbox.apply(batch, &outgoing).await.map_err(failed("store"))? {
+                if let Some(outcome) = outcome {
+                    done.processed += 1;
+                    log_processed(number, outcome, &Cause::reconciler());
+                }
+                return Ok(());
             }
-            Written::Rejected(_) => {}
         }
-        Ok(())
     }
 
-    /// Results the producer has not acknowledged in time are put again.
+    /// Results the producer has not acknowledged in time are put again. One that fails stops no other.
     async fn resend_results(&self, settled_before: Timestamp, done: &mut Reconciled) -> Result<(), Failure> {
-        let awaited = self.store().scan(&Table::Unacknowledged.all(), Direction::Forward, RESULT_COUNT_MAX).await;
-        for (key, _) in awaited.map_err(unavailable("store"))? {
-            let name = String::from_utf8_lossy(&key.as_bytes()[1..]).into_owned();
-            let Ok(number) = OrderNumber::parse(&name) else { continue };
-            let Some(at) = self.processed(&number).await.map_err(unavailable("store"))? else { continue };
-            if at.row.processed_at.is_none_or(|processed_at| processed_at > settled_before) {
-                continue;
+        let mut range = Table::Unacknowledged.all();
+        loop {
+            let awaited = self.store().scan(&range, Direction::Forward, PAGE_COUNT).await.map_err(failed("store"))?;
+            let Some((last, _)) = awaited.last() else { return Ok(()) };
+            range = range.after(last);
+            for (key, _) in &awaited {
+                match self.resend(key, settled_before).await {
+                    Ok(resent) => done.resent += usize::from(resent),
+                    Err(down @ Failure::Unavailable(_)) => return Err(down),
+                    Err(failure) => warn!(?key, %failure, "this result was not brought; trying again at the next turn"),
+                }
             }
-            let write = self.bring(&at).await?;
-            let _ = self.store().apply(write).await.map_err(unavailable("store"))?;
-            done.resent += 1;
         }
-        Ok(())
+    }
+
+    async fn resend(&self, key: &Key, settled_before: Timestamp) -> Result<bool, Failure> {
+        let name = String::from_utf8_lossy(&key.as_bytes()[1..]).into_owned();
+        let Ok(number) = OrderNumber::parse(&name) else { return Ok(false) };
+        let Some(at) = self.processed(&number).await.map_err(failed("store"))? else { return Ok(false) };
+        if at.row.processed_at.is_none_or(|processed_at| processed_at > settled_before) {
+            return Ok(false);
+        }
+        let write = self.bring(&at, &Cause::reconciler()).await?;
+        let _ = self.store().apply(write).await.map_err(failed("store"))?;
+        Ok(true)
     }
 }
 

@@ -17,6 +17,9 @@ use super::Consumer;
 use super::copies::CopyRow;
 use super::processing::{Acknowledgement, ProcessedRow, Progress};
 
+/// Pages of changes in one request to reconcile; its answer says whether there is more.
+const RECONCILED_PAGES_MAX: usize = 5;
+
 /// What processing an order came to, as shown.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -132,8 +135,8 @@ async fn show_books_of_order(consumer: Arc<Consumer>, request: Request) -> Answe
 
 async fn reconcile(consumer: Arc<Consumer>, request: Request) -> Answer {
     request.query(&[])?;
-    let done = consumer.reconcile().await.map_err(|failure| {
-        Problem::overloaded(format!("not reconciled: {failure:?}"), std::time::Duration::from_secs(1))
+    let done = consumer.reconcile_part(RECONCILED_PAGES_MAX).await.map_err(|failure| {
+        Problem::overloaded(format!("not reconciled: {failure}"), std::time::Duration::from_secs(1))
     })?;
     json(StatusCode::OK, &done)
 }

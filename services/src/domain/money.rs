@@ -38,15 +38,29 @@ impl Money {
         scaled.mantissa()
     }
 
-    /// Reads an amount as written.
+    /// Reads an amount as written: digits, at most one point between them, and perhaps an exponent,
+    /// as in JSON. `rust_decimal` would also take `1_000` and round the digits before an exponent.
     ///
     /// # Errors
     /// [`MoneyFault`] says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, MoneyFault> {
-        let decimal = Decimal::from_str_exact(text)
-            .or_else(|_| Decimal::from_scientific(text))
-            .map_err(|_| MoneyFault::NotANumber)?;
-        if decimal.scale() > 2 { Err(MoneyFault::TooManyDecimals) } else { Ok(Self(decimal)) }
+        let (digits, exponent) = match text.split_once(['e', 'E']) {
+            Some((digits, exponent)) => (digits, exponent.parse::<i32>().map_err(|_| MoneyFault::NotANumber)?),
+            None => (text, 0),
+        };
+        let (sign, digits) = digits.strip_prefix('-').map_or((1, digits), |digits| (-1, digits));
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+        let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_digits(whole) || !is_digits(fraction) {
+            return Err(MoneyFault::NotANumber);
+        }
+        let fraction = if digits.contains('.') { fraction } else { "" };
+        let decimal_count = i64::try_from(fraction.len()).unwrap_or(i64::MAX).saturating_sub(exponent.into());
+        let shift = u32::try_from(2_i64.saturating_sub(decimal_count)).map_err(|_| MoneyFault::TooManyDecimals)?;
+        let hundredths = format!("{whole}{fraction}").parse::<i128>().ok();
+        let hundredths = hundredths.and_then(|digits| digits.checked_mul(10_i128.checked_pow(shift)?));
+        let amount = hundredths.and_then(|hundredths| Decimal::try_from_i128_with_scale(sign * hundredths, 2).ok());
+        amount.map(Self).ok_or(MoneyFault::NotANumber)
     }
 
     /// This amount `quantity` times.
@@ -99,15 +113,17 @@ mod tests {
         check("45000", "45000.00");
         check("0.1", "0.10");
         check("1e3", "1000.00");
+        check("-4.5E+1", "-45.00");
+        check("0.000000000000000000100000000001e28", "1000000000.01");
         check("9999999999.99", "9999999999.99");
     }
 
     #[test]
     fn nothing_is_rounded() {
-        for text in ["0.001", "1.005", "45000.000", "1e-3"] {
+        for text in ["0.001", "1.005", "45000.000", "1e-3", "1e-2147483648", "0.0000000000000000001000000000001e28"] {
             assert_eq!(Money::parse(text), Err(MoneyFault::TooManyDecimals), "{text}");
         }
-        for text in ["", "abc", "1,00", "NaN", "0x10", "1e999", "--1"] {
+        for text in ["", "abc", "1,00", "NaN", "0x10", "1e999", "--1", "1_000", "+1", ".5", "5.", "e2", "1e", "1e1.5"] {
             assert_eq!(Money::parse(text), Err(MoneyFault::NotANumber), "{text}");
         }
     }

@@ -50,7 +50,7 @@ pub struct Order {
     pub created_at: Timestamp,
     /// When it last changed; `None` until it first does.
     pub updated_at: Option<Timestamp>,
-    /// Counts its changes, from 1.
+    /// Counts its changes, from 1; 0 where a foreign producer does not tell.
     pub version: u64,
     /// Why it failed, if it did.
     pub failure_reason: Option<FailureReason>,

@@ -66,9 +66,14 @@ impl Producer {
     /// See [`Refusal`].
     pub async fn accept(&self, request: &OrderRequest, key: Option<&str>) -> Result<Accepted, Refusal> {
         let idempotency_key = key.map(|key| Table::Idempotency.key(key));
-        let mut expired: Option<(Bytes, IdempotencyRow)> = None;
+        // Looked up first, so that a repeat costs neither an id nor a write.
+        let mut known = self.remembered(idempotency_key.as_ref()).await?;
         for draw in 0..DRAW_COUNT_MAX {
             let now = self.seams.clock.wall();
+            let expired = match known.take() {
+                Some((_, row)) if row.expires_at > now => return replay(row, request),
+                expired => expired,
+            };
             let number = OrderNumber::draw(&self.seams, &self.settings.time_zone, key.unwrap_or_default());
             if draw == 0 {
                 info!(event = "order_requested", order_number = %number, customer_name = request.customer_name,
@@ -90,17 +95,20 @@ impl Producer {
                     return Ok(Accepted { order_number, body, replayed: false });
                 }
                 Written::Rejected(key) if Some(&key) == idempotency_key.as_ref() => {
-                    let Some(stored) = self.store().get(&key).await? else { continue };
-                    let row: IdempotencyRow = decode(&stored)?;
-                    if row.expires_at > now {
-                        return replay(row, request);
-                    }
-                    expired = Some((stored, row));
+                    known = self.remembered(Some(&key)).await?;
                 }
-                Written::Rejected(_) => {}
+                Written::Rejected(_) => known = expired,
             }
         }
         Err(Error::new(ErrorKind::Unexpected, "accept", "no free order number was found").into())
+    }
+
+    /// What is stored under an idempotency key, also when it has expired.
+    async fn remembered(&self, key: Option<&Key>) -> Result<Option<(Bytes, IdempotencyRow)>> {
+        let Some(key) = key else { return Ok(None) };
+        let Some(stored) = self.store().get(key).await? else { return Ok(None) };
+        let row = decode(&stored)?;
+        Ok(Some((stored, row)))
     }
 }
 

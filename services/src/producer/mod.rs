@@ -7,6 +7,7 @@
 //! | `read` | single orders, lists, and the change sequence |
 //! | `messages` | what is put into the outbox |
 //! | `request` | what may stand in a POST body |
+//! | `result_request` | what may stand in the body of a result |
 //! | `routes` | the HTTP edge of all that |
 
 mod accept;
@@ -14,30 +15,27 @@ mod change;
 mod messages;
 mod read;
 mod request;
+mod result_request;
 mod routes;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use bus::outbox::{OutboxRow, Relay, RelayStatus};
-use bus::{Bus, BusState, ClockExt, Declaration, Destination, Result, Seams};
+use bus::{Bus, BusState, Declaration, Destination, Result, Seams};
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::http::health::Readiness;
-use crate::store::{Direction, Mailbox, Store, Table, prune};
+use crate::store::{Direction, Mailbox, Store, Table, prune_regularly};
 
 pub use accept::{Accepted, IDEMPOTENCY_KEPT_FOR, Refusal};
 pub use change::ChangeRefused;
 pub use request::read_request;
 pub use routes::edge;
 pub(crate) use routes::{cursor, limit, no_such_order, number, unavailable};
-
-/// How often expired rows are removed.
-const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 /// What the producer is told by its configuration.
 #[derive(Clone, Debug)]
@@ -108,26 +106,17 @@ impl Producer {
                 relay.run(shutdown.clone()).await;
             }
         };
-        futures_util::future::join(relaying, self.forget(&shutdown)).await;
-    }
-
-    async fn forget(&self, shutdown: &CancellationToken) {
-        loop {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                () = self.seams.clock.sleep(PRUNE_EVERY) => {}
-            }
-            let now = self.seams.clock.wall();
-            if let Err(error) = prune(self.store(), Table::IdempotencyExpiry, now).await {
-                warn!(%error, "expired idempotency keys were not removed; trying again later");
-            }
-        }
+        futures_util::future::join(
+            relaying,
+            prune_regularly(self.store(), Table::IdempotencyExpiry, &self.seams, &shutdown),
+        )
+        .await;
     }
 
     /// Whether it can serve, check by check. Reads memory and one table.
     pub async fn readiness(&self) -> Readiness {
-        readiness(self.bus.as_ref(), &self.mailbox, &self.relay_status, &self.draining).await
+        let common = readiness(self.bus.as_ref(), &self.mailbox, &self.relay_status, &self.draining).await;
+        common.check("subscriptions", Ok::<_, &str>("none: it only publishes"))
     }
 
     fn store(&self) -> &dyn Store {

@@ -1,6 +1,7 @@
 //! What may stand in the body of `POST /api/orders`, field by field.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::domain::{CUSTOMER_AND_PRODUCT_CHARS_MAX, Money, OrderRequest, PRICE_MAX, PRICE_MIN, QUANTITY_MAX};
@@ -25,12 +26,7 @@ struct Raw<'a> {
 /// # Errors
 /// 400 for text that is no JSON; 422 with every field that is wrong.
 pub fn read_request(text: &str) -> Result<OrderRequest, Problem> {
-    let raw: Raw<'_> = serde_json::from_str(text).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => {
-            Problem::unprocessable_body(format!("the body must be an order object: {error}"))
-        }
-        _ => Problem::bad_request(format!("the body is not valid JSON: {error}")),
-    })?;
+    let raw: Raw<'_> = read_object(text)?;
     let mut errors = Vec::new();
     let customer_name = name("customerName", raw.customer_name, &mut errors);
     let product_name = name("productName", raw.product_name, &mut errors);
@@ -42,6 +38,18 @@ pub fn read_request(text: &str) -> Result<OrderRequest, Problem> {
         }
         _ => Err(Problem::unprocessable(errors)),
     }
+}
+
+/// The object in `text`, with fields that are judged later.
+pub(super) fn read_object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Problem> {
+    // Syntax first: what breaks off or goes on is malformed, whatever its fields.
+    serde_json::from_str::<IgnoredAny>(text)
+        .map_err(|error| Problem::bad_request(format!("the body is not valid JSON: {error}")))?;
+    // serde would also take a list, with the fields in the order of their declaration.
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err(Problem::unprocessable_body("the body must be a JSON object"));
+    }
+    serde_json::from_str(text).map_err(|error| Problem::unprocessable_body(format!("the body cannot be read: {error}")))
 }
 
 fn name(field: &'static str, raw: Option<&RawValue>, errors: &mut Vec<FieldError>) -> Option<String> {
@@ -152,6 +160,8 @@ mod tests {
     #[test]
     fn text_that_is_no_json_is_a_bad_request_and_other_json_is_unprocessable() {
         assert_eq!(read_request("{\"customerName\":").expect_err("cut off").status(), http::StatusCode::BAD_REQUEST);
-        assert_eq!(read_request("[1]").expect_err("no object").status(), http::StatusCode::UNPROCESSABLE_ENTITY);
+        for other in ["[1]", "null", r#"["c","p",1,"1.00"]"#] {
+            assert_eq!(read_request(other).expect_err("no object").status(), http::StatusCode::UNPROCESSABLE_ENTITY);
+        }
     }
 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 use bus::Error;
 use http::header::{HeaderName, LOCATION};
 use http::{HeaderValue, StatusCode};
-use jiff::tz::TimeZone;
 use tracing::info;
 
 use crate::domain::{Order, OrderNumber, Status};
 use crate::http::{
     Answer, Bearer, Edge, FieldError, Problem, Query, Request, Resource, Router, health, json, json_bytes, text,
 };
-use crate::wire::{OrderBody, ResultBody, read_time};
+use crate::wire::{OrderBody, SYNC_HEALTH};
 
+use super::result_request::read_result;
 use super::{ChangeRefused, Producer, Refusal, read_request};
 
 /// Longest idempotency key, in bytes.
@@ -116,8 +116,7 @@ async fn cancel(producer: Arc<Producer>, request: Request) -> Answer {
 async fn put_result(producer: Arc<Producer>, request: Request) -> Answer {
     request.query(&[])?;
     let number = number(&request)?;
-    let result: ResultBody = request.json()?;
-    check_result(&result)?;
+    let result = read_result(request.json_text()?)?;
     let order = producer.apply_result(&number, &result).await.map_err(|refused| {
         refusal(refused, |order| {
             format!(
@@ -130,26 +129,9 @@ async fn put_result(producer: Arc<Producer>, request: Request) -> Answer {
     json(StatusCode::OK, &OrderBody::of(&order, &producer.settings.time_zone))
 }
 
-fn check_result(result: &ResultBody) -> Result<(), Problem> {
-    let mut errors = Vec::new();
-    if !matches!(result.status, Status::Completed | Status::Failed) {
-        errors.push(FieldError::new("status", "must be COMPLETED or FAILED"));
-    }
-    if result.failure_reason.is_some() && result.status != Status::Failed {
-        errors.push(FieldError::new("failureReason", "goes with FAILED only"));
-    }
-    if read_time(&result.processed_at, &TimeZone::UTC).is_none() {
-        errors.push(FieldError::new("processedAt", "must be a time in RFC 3339"));
-    }
-    if result.message_id.is_empty() {
-        errors.push(FieldError::new("messageId", "must not be empty"));
-    }
-    if errors.is_empty() { Ok(()) } else { Err(Problem::unprocessable(errors)) }
-}
-
 async fn sync_health(_: Arc<Producer>, request: Request) -> Answer {
     request.query(&[])?;
-    Ok(text(StatusCode::OK, "Producer Sync API is running"))
+    Ok(text(StatusCode::OK, SYNC_HEALTH))
 }
 
 async fn found(producer: &Producer, request: &Request) -> Result<Order, Problem> {
@@ -174,7 +156,9 @@ pub(crate) fn limit(query: &Query) -> Result<usize, Problem> {
 /// Cursors are opaque to clients: sixteen hexadecimal digits of the number the next page is below.
 pub(crate) fn cursor(query: &Query) -> Result<Option<u64>, Problem> {
     let Some(text) = query.text("cursor") else { return Ok(None) };
-    let number = if text.len() == 16 { u64::from_str_radix(text, 16).ok() } else { None };
+    // Digits only: `from_str_radix` also takes a leading `+`.
+    let is_ours = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = if is_ours { u64::from_str_radix(text, 16).ok() } else { None };
     number
         .map(Some)
         .ok_or_else(|| Problem::bad_request("cursor is not one of ours; use `nextCursor` of the page before"))

@@ -1,6 +1,7 @@
 //! Inbox and outbox on a [`Store`], in the same batches as the services' own rows.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bus::inbox::{Committed, Inbox, Parts};
@@ -22,6 +23,8 @@ pub struct Mailbox {
     store: Arc<dyn Store>,
     seams: Seams,
     outbox_grew: Notify,
+    /// A write was abandoned by its caller and may land yet.
+    abandoned: AtomicBool,
 }
 
 /// What is known of a message id on a subscription.
@@ -47,7 +50,7 @@ impl Mailbox {
     /// The mailbox that lives in `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, seams: Seams) -> Self {
-        Self { store, seams, outbox_grew: Notify::new() }
+        Self { store, seams, outbox_grew: Notify::new(), abandoned: AtomicBool::new(false) }
     }
 
     /// The store it lives in.
@@ -68,11 +71,12 @@ impl Mailbox {
     /// As for [`Store::apply`].
     pub async fn apply(&self, batch: Batch, outgoing: &[Outgoing]) -> Result<Written> {
         let batch = outgoing.iter().fold(batch, |batch, message| batch.append(Table::Outbox, encode(&to_row(message))));
-        let written = self.store.apply(batch).await;
-        if !outgoing.is_empty() {
-            // Also after an error: the rows may be there.
-            self.outbox_grew.notify_waiters();
+        if outgoing.is_empty() {
+            return self.store.apply(batch).await;
         }
+        let landing = Landing { mailbox: self, landed: false };
+        let written = self.store.apply(batch).await;
+        landing.done();
         written
     }
 
@@ -132,6 +136,31 @@ impl Mailbox {
         let forgotten = self.seams.clock.wall().saturating_add(REMEMBERED_FOR).unwrap_or(jiff::Timestamp::MAX);
         let second = u64::try_from(forgotten.as_second()).unwrap_or(0);
         Table::InboxExpiry.number(second).then(key.as_bytes())
+    }
+}
+
+/// A write with outgoing messages, from its start until its caller knows. A caller may be cancelled in
+/// between (its client hangs up, its lease is lost), and the write lands nevertheless: whoever waits for
+/// rows is told to look behind it.
+struct Landing<'a> {
+    mailbox: &'a Mailbox,
+    landed: bool,
+}
+
+impl Landing<'_> {
+    fn done(mut self) {
+        self.landed = true;
+    }
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        if !self.landed {
+            // An empty batch is applied after all that were handed in before: then the row is there.
+            self.mailbox.abandoned.store(true, Ordering::Release);
+        }
+        // Also after an error: the rows may be there.
+        self.mailbox.outbox_grew.notify_waiters();
     }
 }
 
@@ -223,6 +252,9 @@ impl Outbox for Mailbox {
             let mut grew = std::pin::pin!(self.outbox_grew.notified());
             // Registered before looking, so that a row added in between is not missed.
             grew.as_mut().enable();
+            if self.abandoned.swap(false, Ordering::AcqRel) && self.store.apply(Batch::new()).await.is_err() {
+                return;
+            }
             let range = Table::Outbox.all().after(&Table::Outbox.number(after));
             match self.store.scan(&range, Direction::Forward, 1).await {
                 Ok(found) if found.is_empty() => grew.await,

@@ -25,6 +25,7 @@ pub use journaled::JournaledStore;
 pub use mailbox::Mailbox;
 pub use memory::MemoryStore;
 pub use prune::prune;
+pub(crate) use prune::prune_regularly;
 pub(crate) use rows::sum;
 pub use rows::{decode, encode};
 pub use table::{Key, Range, Table};

@@ -33,10 +33,15 @@ pub struct OrderBody {
     pub created_at: String,
     /// The same; null until the first change.
     pub updated_at: Option<String>,
-    /// See [`Order::version`].
+    /// See [`Order::version`]; the recorded producer tells none.
+    #[serde(default, skip_serializing_if = "is_untold")]
     pub version: u64,
     /// See [`Order::failure_reason`].
     pub failure_reason: Option<FailureReason>,
+}
+
+fn is_untold(version: &u64) -> bool {
+    *version == 0
 }
 
 impl OrderBody {
@@ -60,11 +65,12 @@ impl OrderBody {
         }
     }
 
-    /// The order a producer has shown; `None` when a time cannot be read.
+    /// The order a producer has shown; `None` when a time cannot be read. A time without a zone, as
+    /// the recorded producer writes it, is in `zone`.
     #[must_use]
-    pub fn into_order(self) -> Option<Order> {
+    pub fn into_order(self, zone: &TimeZone) -> Option<Order> {
         let updated_at = match self.updated_at {
-            Some(text) => Some(read_time(&text, &TimeZone::UTC)?),
+            Some(text) => Some(read_time(&text, zone)?),
             None => None,
         };
         Some(Order {
@@ -76,13 +82,16 @@ impl OrderBody {
             price: self.price,
             total_amount: self.total_amount,
             status: self.status,
-            created_at: read_time(&self.created_at, &TimeZone::UTC)?,
+            created_at: read_time(&self.created_at, zone)?,
             updated_at,
             version: self.version,
             failure_reason: self.failure_reason,
         })
     }
 }
+
+/// What the producer's health route answers, as recorded.
+pub const SYNC_HEALTH: &str = "Producer Sync API is running";
 
 /// A page of a list, newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::domain::{Money, OrderNumber, PRICE_MAX, PRICE_MIN};
+use crate::domain::{CUSTOMER_AND_PRODUCT_CHARS_MAX, Money, OrderNumber, PRICE_MAX, PRICE_MIN};
 
 /// Why a message cannot be read. It is invalid: no retry would help.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +59,7 @@ impl IncomingOrder {
     /// # Errors
     /// [`Fault`] names the field or the place in the text.
     pub fn read(body: &[u8]) -> Result<Self, Fault> {
-        let raw: RawOrder<'_> =
-            serde_json::from_slice(body).map_err(|error| Fault(format!("not an order: {error}")))?;
+        let raw: RawOrder<'_> = object(body).map_err(|error| Fault(format!("not an order: {error}")))?;
         let order_number =
             OrderNumber::parse(&raw.order_number).map_err(|error| Fault(format!("orderNumber: {error}")))?;
         let price = Money::parse(raw.price.get().trim_matches('"')).map_err(|fault| Fault(format!("price {fault}")))?;
@@ -72,12 +71,22 @@ impl IncomingOrder {
         }
         Ok(Self {
             order_number,
-            customer_name: raw.customer_name.and_then(text).unwrap_or_default(),
-            product_name: raw.product_name,
+            customer_name: short("customerName", raw.customer_name.and_then(text).unwrap_or_default())?,
+            product_name: short("productName", raw.product_name)?,
             quantity: raw.quantity,
             price,
             version: raw.version.and_then(|version| version.as_u64()),
         })
+    }
+}
+
+/// A name no longer than our own: it becomes part of a key in the books.
+fn short(field: &str, name: String) -> Result<String, Fault> {
+    match name.chars().count() {
+        count if count > CUSTOMER_AND_PRODUCT_CHARS_MAX => {
+            Err(Fault(format!("{field} has {count} characters; at most {CUSTOMER_AND_PRODUCT_CHARS_MAX} are allowed")))
+        }
+        _ => Ok(name),
     }
 }
 
@@ -97,7 +106,15 @@ impl IncomingEvent {
     /// # Errors
     /// [`Fault`] names the field or the place in the text.
     pub fn read(body: &[u8]) -> Result<Self, Fault> {
-        serde_json::from_slice(body).map_err(|error| Fault(format!("not a sync event: {error}")))
+        object(body).map_err(|error| Fault(format!("not a sync event: {error}")))
+    }
+}
+
+/// A JSON object; serde would also take a list, with the fields in the order of their declaration.
+fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
+    match body.trim_ascii_start().first() {
+        Some(b'{') => serde_json::from_slice(body).map_err(|error| error.to_string()),
+        _ => Err("not a JSON object".to_owned()),
     }
 }
 
@@ -163,6 +180,7 @@ mod tests {
             "",
             "{",
             "[]",
+            r#"["X","p",1,"1.00"]"#,
             r#"{"orderNumber":"","productName":"p","quantity":1,"price":1}"#,
             r#"{"orderNumber":"X","productName":"p","quantity":0,"price":1}"#,
             r#"{"orderNumber":"X","productName":"p","quantity":-1,"price":1}"#,

@@ -8,7 +8,7 @@ mod result;
 mod time;
 
 pub use event::{EventType, SyncEvent};
-pub use http_order::{OrderBody, Page, SyncPage};
+pub use http_order::{OrderBody, Page, SYNC_HEALTH, SyncPage};
 pub use incoming::{Fault, IncomingEvent, IncomingOrder, identify_event, identify_order};
 pub use order_message::OrderMessage;
 pub use result::ResultBody;

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use crate::domain::{Money, Order};
+use crate::domain::{FailureReason, Money, Order};
 
 use super::{http_time, queue_time};
 
@@ -23,6 +23,7 @@ pub struct OrderMessage<'a> {
     created_at: String,
     updated_at: Option<String>,
     version: u64,
+    failure_reason: Option<FailureReason>,
     message_id: String,
     occurred_at: String,
 }
@@ -44,6 +45,7 @@ impl<'a> OrderMessage<'a> {
             created_at: queue_time(order.created_at, zone),
             updated_at: order.updated_at.map(|at| queue_time(at, zone)),
             version: order.version,
+            failure_reason: order.failure_reason,
             message_id: message_id.to_string(),
             occurred_at: http_time(order.changed_at(), zone),
         }

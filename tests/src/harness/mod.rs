@@ -1,12 +1,15 @@
 //! One queue on a memory bus in virtual time, with a pipeline whose every handler start is recorded.
 //!
 //! [`Meddler`] stands between a part under test and the bus and answers otherwise than the bus
-//! would; [`Counts`] are durable attempts whose store can be slow or down.
+//! would; [`Counts`] are durable attempts whose store can be slow or down; a [`FlakyStore`] loses
+//! writes, or only their answers.
 
 mod counts;
+mod flaky_store;
 mod meddler;
 mod record;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +23,8 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 pub use counts::Counts;
-pub use meddler::{Extension, Meddler, Publication, Settling};
+pub use flaky_store::{Fault, FlakyStore};
+pub use meddler::{Meddler, Publication, Settling};
 pub use record::{End, Record, Run};
 
 /// Pause between two looks at something that is expected.
@@ -71,8 +75,7 @@ impl Rig {
 
     /// Publishes one message per id with this key; `""` is no key.
     pub async fn publish(&self, key: &str, ids: &[&str]) {
-        let batch: Vec<Outgoing> =
-            ids.iter().map(|id| Outgoing::new(self.queue.clone(), message(id, key))).collect();
+        let batch: Vec<Outgoing> = ids.iter().map(|id| Outgoing::new(self.queue.clone(), message(id, key))).collect();
         for outcome in self.bus.publish(batch).await {
             assert!(outcome.is_accepted(), "{outcome:?}");
         }
@@ -129,7 +132,9 @@ impl Rig {
             }
         };
         let found = self.seams.clock.timeout(PATIENCE, looking).await;
-        assert!(found.is_some(), "an hour passed before {what}; runs: {:#?}", self.record.runs());
+        let runs = self.record.runs();
+        let last = &runs[runs.len().saturating_sub(5)..];
+        assert!(found.is_some(), "an hour passed before {what}; {} runs, the last: {last:?}", runs.len());
     }
 
     /// Lets virtual time pass.
@@ -177,6 +182,32 @@ pub fn message(id: &str, key: &str) -> Message {
 #[must_use]
 pub fn policy() -> Policy {
     Policy { retry: Backoff { first: Duration::from_secs(1), max: Duration::from_secs(8) }, ..Policy::default() }
+}
+
+/// A handler's work as a value.
+pub type Work = Pin<Box<dyn Future<Output = Handled> + Send>>;
+
+/// Sleeps for `span` on every message, then acknowledges it.
+pub fn sleeps(rig: &Rig, span: Duration) -> impl Fn(Envelope) -> Work + Send + Sync + use<> {
+    sleeps_unless(rig, "nobody", span)
+}
+
+/// The same, but at once for messages whose id begins so.
+pub fn sleeps_unless(
+    rig: &Rig,
+    beginning: &'static str,
+    span: Duration,
+) -> impl Fn(Envelope) -> Work + Send + Sync + use<> {
+    let seams = rig.seams.clone();
+    move |envelope| {
+        let seams = seams.clone();
+        Box::pin(async move {
+            if !envelope.message_id().to_string().starts_with(beginning) {
+                seams.clock.sleep(span).await;
+            }
+            Ok(())
+        })
+    }
 }
 
 /// The reason of a pause.

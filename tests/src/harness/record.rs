@@ -136,7 +136,8 @@ where
 {
     async fn handle(&self, envelope: Envelope) -> Handled {
         let now = || self.seams.clock.now().since_origin();
-        let mut ending = Ending { record: &self.record, seams: &self.seams, run: Some(self.record.start(&envelope, now())) };
+        let mut ending =
+            Ending { record: &self.record, seams: &self.seams, run: Some(self.record.start(&envelope, now())) };
         let handled = (self.work)(envelope).await;
         if let Some(run) = ending.run.take() {
             self.record.end(run, now(), End::Answered(handled.clone()));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Network;
 
 /// Pause between two looks at something that is expected.
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// Asks both services.
 #[derive(Clone, Debug)]

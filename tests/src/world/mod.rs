@@ -26,6 +26,7 @@ use services::producer::{self, Producer, ProducerSettings};
 use services::store::{MemoryStore, Store};
 use tokio_util::sync::CancellationToken;
 
+pub use bus::Death;
 pub use client::Client;
 pub use network::Network;
 pub use node::Life;
@@ -53,6 +54,10 @@ pub struct World {
     pub stock: StockLevels,
     /// Payments above it are declined.
     pub payment_limit: Option<Money>,
+    /// How often the consumer reconciles; a test of the messages alone sets it beyond its end.
+    pub reconcile_every: Duration,
+    /// What the bus learns of a death.
+    pub death: Death,
     /// The token that guards the producer's sync routes.
     pub producer_token: Option<String>,
     /// The token the consumer shows there.
@@ -72,6 +77,8 @@ impl World {
             tripwire: Tripwire::default(),
             stock: StockLevels::default(),
             payment_limit: None,
+            reconcile_every: Duration::from_secs(30),
+            death: Death::Noticed,
             producer_token: None,
             consumer_token: None,
             seams,
@@ -82,6 +89,16 @@ impl World {
     #[must_use]
     pub fn client(&self) -> Client {
         Client::new(self.network.clone(), self.seams.clone())
+    }
+
+    /// Runs both services while `scenario` does.
+    pub async fn alongside<T>(&self, scenario: impl Future<Output = T>) -> T {
+        tokio::select! {
+            biased;
+            output = scenario => output,
+            () = self.producer() => unreachable!("the producer runs until it is dropped"),
+            () = self.consumer() => unreachable!("the consumer runs until it is dropped"),
+        }
     }
 
     /// Runs the producer until the future is dropped; it starts again whenever it dies.
@@ -98,7 +115,7 @@ impl World {
     pub async fn consumer(&self) {
         loop {
             let life = Life::default();
-            life.while_it_lasts(self.one_consumer(&life)).await;
+            life.while_it_lasts(Box::pin(self.one_consumer(&life))).await;
             self.network.disconnect_consumer();
             self.rest().await;
         }
@@ -136,7 +153,7 @@ impl World {
             sync_queue: sync_queue(),
             time_zone: TimeZone::UTC,
             sync_token: None,
-            reconcile_every: Duration::from_secs(30),
+            reconcile_every: self.reconcile_every,
             reconcile_grace: Duration::from_secs(10),
             policy: ::bus::pipeline::Policy::default(),
         };
@@ -147,8 +164,8 @@ impl World {
 
     /// Bus and store as one life of a service sees them: every call passes the tripwire.
     fn seen_by(&self, life: &Life, store: Arc<dyn Store>) -> (Arc<dyn ::bus::Bus>, Arc<dyn Store>) {
-        let bus =
-            bus::WiredBus { inner: Arc::clone(&self.bus) as _, life: life.clone(), tripwire: self.tripwire.clone() };
+        let inner = Arc::clone(&self.bus) as _;
+        let bus = bus::WiredBus::new(inner, life.clone(), self.tripwire.clone(), self.death);
         let store = store::WiredStore { inner: store, life: life.clone(), tripwire: self.tripwire.clone() };
         (Arc::new(bus), Arc::new(store))
     }

@@ -75,6 +75,7 @@ fn a_price_beyond_a_decimal_is_never_rounded_into_an_order() {
         for price in [
             "1.00000000000000000000000000000000001",
             "0.00000000000000000000000000010000000001e30",
+            "0.0000000000000000001000000000001e28",
             "1.00000000000000000000000000000000000001e2",
             "45000.0000000000000000000000000000004e0",
         ] {
@@ -92,7 +93,7 @@ fn what_is_no_json_object_is_refused() {
     in_virtual_time(async {
         let desk = Desk::open().await;
         let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-        let cases: [(&[u8], u16); 14] = [
+        let cases: [(&[u8], u16); 15] = [
             (b" ", 400),
             (b"{", 400),
             (b"{\"customerName\":", 400),
@@ -101,8 +102,9 @@ fn what_is_no_json_object_is_refused() {
             (b"not json", 400),
             (b"{} {}", 400),
             (b"{'customerName': 'x'}", 400),
-            (deep.as_bytes(), 400),
+            (deep.as_bytes(), 422),
             (b"[]", 422),
+            (b"[\"c\", \"p\", 1, \"1.00\"]", 422),
             (b"null", 422),
             (b"\"order\"", 422),
             (b"7", 422),
@@ -198,52 +200,6 @@ fn unknown_routes_and_methods_are_named_as_such() {
             problem(&answer, 405, path);
             assert_eq!(answer.headers()["allow"], allowed, "{method} {path}");
         }
-    });
-}
-
-#[test]
-fn a_bad_result_is_refused_and_changes_nothing() {
-    in_virtual_time(async {
-        let desk = Desk::open().await;
-        let number = desk.place().await;
-        let with = |field: &str, bad: Value| {
-            let mut body = result("COMPLETED", 1);
-            body[field] = bad;
-            body
-        };
-        let without = |field: &str| {
-            let mut body = result("COMPLETED", 1);
-            body.as_object_mut().expect("an object").remove(field);
-            body
-        };
-        for (body, named) in [
-            (with("status", json!("PENDING")), "status"),
-            (with("status", json!("CANCELLED")), "status"),
-            (with("status", json!("DONE")), "status"),
-            (with("status", json!(null)), "status"),
-            (without("status"), "status"),
-            (without("expectedVersion"), "expectedVersion"),
-            (with("expectedVersion", json!(null)), "expectedVersion"),
-            (with("expectedVersion", json!(-1)), "expectedVersion"),
-            (with("expectedVersion", json!("1")), "expectedVersion"),
-            (with("expectedVersion", json!(1.5)), "expectedVersion"),
-            (without("processedAt"), "processedAt"),
-            (with("processedAt", json!("yesterday")), "processedAt"),
-            (with("processedAt", json!("2025-13-01T00:00:00Z")), "processedAt"),
-            (with("processedAt", json!(1_756_655_436)), "processedAt"),
-            (with("failureReason", json!("OUT_OF_STOCK")), "failureReason"),
-            (with("failureReason", json!("BAD_LUCK")), "failureReason"),
-            (without("messageId"), "messageId"),
-            (with("messageId", json!("")), "messageId"),
-            (with("messageId", json!(7)), "messageId"),
-        ] {
-            let problem = problem(&desk.put_result(&number, &body).await, 422, &body.to_string());
-            assert_eq!(problem["errors"][0]["field"], named, "{body}: {problem}");
-        }
-        problem(&desk.put_result(&number, &json!([])).await, 422, "no object");
-        let broken = request(Method::PUT, &format!("/api/sync/order/{number}/result"), "{\"status\":");
-        problem(&desk.call(broken).await, 400, "cut off");
-        assert_eq!(desk.read(&format!("/api/orders/{number}")).await["version"], 1);
     });
 }
 

@@ -48,7 +48,7 @@ fn hundredths(text: &str) -> Option<(i128, bool)> {
             (value % down == 0).then_some(value / down)?
         }
     };
-    let plain = !text.contains(['e', 'E']) && digits.contains('.') == !fraction.is_empty();
+    let plain = !text.contains(['e', 'E']) && digits.contains('.') != fraction.is_empty();
     Some((sign * value, plain && (whole == "0" || !whole.starts_with('0'))))
 }
 
@@ -101,7 +101,7 @@ fn legal() -> impl Strategy<Value = [String; 4]> {
         (1_u64..=99_999_999_999).prop_map(|price| format!("{}.{}", price / 10, price % 10)),
     ];
     let price = (price, any::<bool>()).prop_map(|(price, is_text)| if is_text { quoted(&price) } else { price });
-    let name = || "[가-힣a-zA-Z\"\\\\😀\n]{1,200}".prop_map(|name| quoted(&name));
+    let name = || "[가-힣a-zA-Z\"\\\\😀][가-힣a-zA-Z\"\\\\😀\n ]{0,199}".prop_map(|name| quoted(&name));
     let quantity = prop_oneof![Just(1), Just(1_000_000), 1_u32..=1_000_000].prop_map(|count| count.to_string());
     (name(), name(), quantity, price)
         .prop_map(|(customer, product, quantity, price)| [customer, product, quantity, price])

@@ -41,7 +41,9 @@ impl ProducerApi for Scripted {
     }
 
     async fn order(&self, _: &OrderNumber) -> Result<Option<Order>, Failure> {
-        let read = |body| serde_json::from_value::<OrderBody>(body).expect("a body").into_order().expect("an order");
+        let read = |body| {
+            serde_json::from_value::<OrderBody>(body).expect("a body").into_order(&TimeZone::UTC).expect("an order")
+        };
         Ok(self.next().map(read))
     }
 

@@ -1,6 +1,7 @@
 //! What the HTTP routes promise, without sockets and in virtual time.
 
 mod bad_input;
+mod bad_results;
 mod bodies;
 mod conservation;
 mod copies;

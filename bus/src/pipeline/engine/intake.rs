@@ -43,6 +43,7 @@ impl Engine<'_> {
         for delivery in batch {
             self.admit(delivery).await;
         }
+        self.recalled.clear();
         match result {
             Ok(()) => {}
             Err(closed) if closed.kind() == ErrorKind::Closed => {
@@ -64,6 +65,10 @@ impl Engine<'_> {
             self.returning.push(held.unsettled);
             return;
         }
+        if self.is_recalled(&held) {
+            self.returning.push(held.unsettled);
+            return;
+        }
         self.heartbeat.watch(held.deadline, self.pipeline.seams.clock.as_ref());
         if self.pipeline.policy.order_per_key
             && let Some(key) = &held.key
@@ -76,12 +81,25 @@ impl Engine<'_> {
             return;
         }
         if self.pipeline.attempts.is_none() && self.ready.is_empty() && self.free_handler_count() > 0 {
-            held.attempt = self.attempts.next(&held.message_id);
-            self.launch(held).await;
+            let attempt = self.attempts.next(&held.message_id);
+            self.start(held, attempt).await;
         } else {
             let place = self.held.insert(held);
             self.ready.push_back(place);
         }
+    }
+
+    /// Whether a message before it went back while it was on its way.
+    fn is_recalled(&mut self, held: &Held) -> bool {
+        if self.recalled.is_empty() {
+            return false;
+        }
+        let Some(key) = &held.key else { return false };
+        let is_first = self.recalled.get(key).is_some_and(|first| *first == held.message_id);
+        if is_first {
+            self.recalled.remove(key);
+        }
+        self.recalled.contains_key(key)
     }
 
     fn free_handler_count(&self) -> usize {
@@ -101,9 +119,9 @@ impl Engine<'_> {
         while self.free_handler_count() > 0
             && let Some(place) = self.ready.pop_front()
         {
-            if let Some(mut held) = self.held.try_remove(place) {
-                held.attempt = self.attempts.next(&held.message_id);
-                self.launch(held).await;
+            if let Some(held) = self.held.try_remove(place) {
+                let attempt = self.attempts.next(&held.message_id);
+                self.start(held, attempt).await;
             }
         }
     }
@@ -111,7 +129,7 @@ impl Engine<'_> {
     /// One count of starts at a time: meanwhile the next batch gathers, as in a group commit.
     fn begin_ready(&mut self) {
         let Some(attempts) = self.pipeline.attempts.as_deref() else { return };
-        if self.beginning_count > 0 {
+        if self.beginning_count > 0 || self.is_pardoning() {
             return;
         }
         let mut places: Vec<usize> = Vec::new();
@@ -150,30 +168,36 @@ impl Engine<'_> {
                 return;
             }
         };
-        let mut uncounted: Vec<MessageId> = Vec::new();
         for (place, begun) in places.into_iter().zip(answers) {
-            let mut held = self.held.remove(place);
+            let held = self.held.remove(place);
             let lost = matches!(held.stage, Stage::Beginning { lost: true });
             match begun {
-                _ if lost => self.give_up(held),
+                Begun::Done if lost => self.give_up(held),
                 Begun::Done => self.decide(held, Ok(())),
+                Begun::Attempt(_) if lost => {
+                    self.forgive(&held.message_id);
+                    self.give_up(held);
+                }
                 Begun::Attempt(_) if self.draining.is_some() || matches!(self.gate, Gate::Shut { .. }) => {
-                    uncounted.push(held.message_id.clone());
+                    self.forgive(&held.message_id);
                     self.send_back(held);
                 }
-                Begun::Attempt(attempt) if attempt > self.pipeline.policy.attempt_count_max => {
-                    let starts = attempt - 1;
-                    held.attempt = starts;
-                    let reason = format!("started {starts} times and never answered: its handler may end the process");
-                    self.decide(held, Err(Failure::Reject(reason)));
-                }
-                Begun::Attempt(attempt) => {
-                    held.attempt = attempt;
-                    self.launch(held).await;
-                }
+                Begun::Attempt(attempt) => self.start(held, attempt).await,
             }
         }
-        self.forgive(uncounted);
+    }
+
+    /// Starts attempt number `attempt`, unless that is one too many.
+    async fn start(&mut self, mut held: Held, attempt: u32) {
+        if attempt <= self.pipeline.policy.attempt_count_max.max(1) {
+            held.attempt = attempt;
+            return self.launch(held).await;
+        }
+        held.attempt = attempt - 1;
+        let starts = held.attempt;
+        let reason =
+            format!("started {starts} times without an answer: its handler may end the process or outlive its lease");
+        self.decide(held, Err(Failure::Reject(reason)));
     }
 
     /// Calls the handler and polls it once: most in-memory handlers are done then.
@@ -216,7 +240,7 @@ impl Engine<'_> {
         let tripped = self.gate.trip(self.now(), pipeline.policy.probe, entropy, pipeline.status.subscription());
         if tripped {
             warn!(subscription = %pipeline.subscription, reason, "a dependency is down: paused, nothing is lost, probing");
-            pipeline.status.set(crate::pipeline::PipelineState::Paused(reason.to_owned()));
+            self.show(crate::pipeline::PipelineState::Paused(reason.to_owned()));
         }
         self.return_unstarted();
     }

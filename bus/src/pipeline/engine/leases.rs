@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::pipeline::hand::{Ending, Stage};
+use crate::capability::LeaseTerms;
+use crate::pipeline::hand::{Ending, Held, Stage};
 use crate::{Clock, ExtendOutcome, Moment, Token};
 
 use super::{Engine, Event};
@@ -15,13 +16,16 @@ use super::{Engine, Event};
 /// So an extension may fail once before a lease is in danger.
 pub(super) struct Heartbeat {
     extendable: bool,
+    /// The shortest length the bus may give, where it says so beforehand.
+    known: Option<Duration>,
     lease: Duration,
     next: Option<Moment>,
 }
 
 impl Heartbeat {
-    pub(super) fn new(extendable: bool) -> Self {
-        Self { extendable, lease: Duration::ZERO, next: None }
+    pub(super) fn new(terms: LeaseTerms, asked_for: Option<Duration>) -> Self {
+        let known = [terms.duration, asked_for].into_iter().flatten().min();
+        Self { extendable: terms.extendable, known, lease: Duration::ZERO, next: None }
     }
 
     /// A delivery with this deadline has arrived. Costs nothing while a beat is planned.
@@ -31,8 +35,10 @@ impl Heartbeat {
             && let Some(deadline) = deadline
         {
             let now = clock.now();
-            self.lease = deadline.since(now);
-            self.next = Some(now + self.lease / 3);
+            let remaining = deadline.since(now);
+            // It may have been long on its way: that must not shorten the leases to ask for.
+            self.lease = self.known.unwrap_or(remaining);
+            self.next = Some(now + (self.lease / 3).min(remaining / 2));
         }
     }
 
@@ -103,22 +109,30 @@ impl Engine<'_> {
                 ending.get_or_insert(why);
                 abort.abort();
             }
-            Stage::Beginning { lost } => *lost = true,
+            Stage::Beginning { lost } => *lost |= why == Ending::LeaseLost,
             Stage::Ready | Stage::Following => {
                 let held = self.held.remove(place);
                 self.ready.retain(|ready| *ready != place);
-                match (&held.stage, &held.key) {
-                    (Stage::Following, Some(key)) => self.lanes.leave(key, place),
-                    _ if why == Ending::LeaseCapped => return self.send_back(held),
-                    _ => return self.give_up(held),
-                }
-                match why {
-                    Ending::LeaseCapped => self.returning.push(held.unsettled),
-                    Ending::LeaseLost | Ending::TimedOut | Ending::Drained => {
-                        held.unsettled.discharge();
-                    }
+                match held.stage {
+                    Stage::Following => self.leave_lane(held, place, why),
+                    _ if why == Ending::LeaseCapped => self.send_back(held),
+                    _ => self.give_up(held),
                 }
             }
+        }
+    }
+
+    /// A follower can be kept no longer; those behind it go back, so that none overtakes it.
+    fn leave_lane(&mut self, held: Held, place: usize, why: Ending) {
+        if why == Ending::LeaseCapped {
+            self.returning.push(held.unsettled);
+        } else {
+            held.unsettled.discharge();
+        }
+        if let Some(key) = held.key {
+            let behind = self.lanes.leave(&key, place);
+            self.return_places(behind);
+            self.recall(key, held.message_id);
         }
     }
 

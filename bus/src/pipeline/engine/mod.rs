@@ -16,10 +16,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::stream::{FuturesUnordered, Stream};
+use rustc_hash::FxHashMap;
 use slab::Slab;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Delivery, ExtendOutcome, Moment, Receiver, Result, SettleOutcome, Settlement, Token, Unsettled};
+use crate::capability::LeaseTerms;
+use crate::{
+    Delivery, ExtendOutcome, MessageId, MessageKey, Moment, Receiver, Result, SettleOutcome, Settlement, Token,
+    Unsettled,
+};
 
 use super::attempts::{Begun, ProcessAttempts};
 use super::flight::Flight;
@@ -41,8 +46,10 @@ enum Event {
     Settled(Vec<Decided>, Vec<SettleOutcome>),
     Extended(Vec<(usize, u64)>, Vec<ExtendOutcome>),
     Lost(Vec<Token>),
-    /// A call without an answer worth acting on: a release, a pardon.
-    Answered,
+    /// Deliveries are back on the bus, after their pardons where there were any.
+    Returned {
+        pardoned: bool,
+    },
     Timer,
     Shutdown,
 }
@@ -63,6 +70,13 @@ pub(super) struct Engine<'a> {
     decided: Vec<Decided>,
     /// Deliveries that go back without having been processed.
     returning: Vec<Unsettled>,
+    /// Starts that do not count, to be taken back before anything returns.
+    pardons: Vec<MessageId>,
+    /// Calls that take starts back and are not answered yet.
+    pardoning_count: usize,
+    /// First messages of keys that went back while a receive was under way: what that receive still
+    /// brings of their keys goes back behind them.
+    recalled: FxHashMap<MessageKey, MessageId>,
     /// Settlements handed over and not yet answered: still within the prefetch limit.
     unanswered_count: usize,
     /// Calls that must be answered before the end; `receive` and `lost` are not among them.
@@ -77,7 +91,7 @@ pub(super) struct Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    pub(super) fn new(pipeline: &'a Pipeline, receiver: Arc<dyn Receiver>, extendable: bool) -> Self {
+    pub(super) fn new(pipeline: &'a Pipeline, receiver: Arc<dyn Receiver>, terms: LeaseTerms) -> Self {
         Self {
             pipeline,
             receiver,
@@ -91,11 +105,14 @@ impl<'a> Engine<'a> {
             settlements: Vec::new(),
             decided: Vec::new(),
             returning: Vec::new(),
+            pardons: Vec::new(),
+            pardoning_count: 0,
+            recalled: FxHashMap::default(),
             unanswered_count: 0,
             owed_call_count: 0,
             receiving: false,
             beginning_count: 0,
-            heartbeat: leases::Heartbeat::new(extendable),
+            heartbeat: leases::Heartbeat::new(terms, pipeline.policy.lease),
             timeouts: VecDeque::new(),
             next_serial: 0,
             draining: None,
@@ -164,7 +181,7 @@ impl<'a> Engine<'a> {
             Event::Settled(decided, outcomes) => self.settled(decided, outcomes),
             Event::Extended(extended, outcomes) => self.extended(extended, outcomes),
             Event::Lost(tokens) => self.lost(&tokens),
-            Event::Answered => self.owed_call_count -= 1,
+            Event::Returned { pardoned } => self.returned(pardoned),
             Event::Timer => self.on_timer(),
             Event::Shutdown => self.drain(),
         }
@@ -172,7 +189,9 @@ impl<'a> Engine<'a> {
 
     fn on_timer(&mut self) {
         let now = self.now();
-        self.gate.wake(now);
+        if !self.is_pardoning() {
+            self.gate.wake(now);
+        }
         self.time_out(now);
         self.beat(now);
         self.press_on(now);
@@ -181,7 +200,7 @@ impl<'a> Engine<'a> {
     /// Keeps one timer for the earliest thing that time alone makes happen.
     fn arm(&self, timer: &mut Option<(Moment, Call<'a>)>) {
         let due = [
-            self.gate.wakes_at(),
+            self.gate.wakes_at().filter(|_| !self.is_pardoning()),
             self.timeouts.front().map(|(ends, ..)| *ends),
             self.heartbeat.due(),
             self.draining.as_ref().map(|drain| drain.due),

@@ -1,5 +1,6 @@
 //! From a handler's answer to the answer of the bus.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ impl Engine<'_> {
             }
             (None, Some(Ending::Drained)) => {
                 // Shutting down is not the message's fault: the start does not count.
-                self.forgive(vec![held.message_id.clone()]);
+                self.forgive(&held.message_id);
                 self.send_back(held);
             }
             (None, Some(Ending::TimedOut) | None) => {
@@ -55,11 +56,10 @@ impl Engine<'_> {
         match handled {
             Ok(()) => {
                 self.passed();
-                self.attempts.settled(&held.message_id);
                 self.settle(held, Unsettled::ack, false);
             }
             Err(Failure::Unavailable(reason)) => {
-                self.forgive(vec![held.message_id.clone()]);
+                self.forgive(&held.message_id);
                 self.send_back(held);
                 self.dependency_down(&reason);
             }
@@ -92,7 +92,8 @@ impl Engine<'_> {
     fn reject(&mut self, held: Held, reason: String) {
         warn!(subscription = %self.pipeline.subscription, message_id = %held.message_id, attempt = held.attempt,
             reason, "the message goes to the dead letters");
-        self.attempts.settled(&held.message_id);
+        // Until the dead letters have it: should they refuse it, it does not start all over.
+        self.attempts.failed(&held.message_id, held.attempt);
         self.settle(held, |unsettled| unsettled.reject(reason), false);
     }
 
@@ -106,7 +107,14 @@ impl Engine<'_> {
     fn passed(&mut self) {
         if self.gate.pass() {
             info!(subscription = %self.pipeline.subscription, "the dependency is back: resumed");
-            self.pipeline.status.set(PipelineState::Running);
+            self.show(PipelineState::Running);
+        }
+    }
+
+    /// Shows the state, unless it is draining: nothing is more important to know then.
+    pub(super) fn show(&self, state: PipelineState) {
+        if self.draining.is_none() {
+            self.pipeline.status.set(state);
         }
     }
 
@@ -119,14 +127,33 @@ impl Engine<'_> {
             let receiver = Arc::clone(&self.receiver);
             self.owe(async move { Event::Settled(decided, receiver.settle(settlements).await) });
         }
-        if !self.returning.is_empty() {
+        if !self.returning.is_empty() || !self.pardons.is_empty() {
             let returning = std::mem::take(&mut self.returning);
-            let receiver = Arc::clone(&self.receiver);
+            let pardons = std::mem::take(&mut self.pardons);
+            let pardoned = !pardons.is_empty();
+            self.pardoning_count += usize::from(pardoned);
+            let (pipeline, receiver) = (self.pipeline, Arc::clone(&self.receiver));
             self.owe(async move {
+                // First the pardon: the next start may be counted as soon as a message is visible.
+                if let Some(attempts) = pipeline.attempts.as_deref().filter(|_| pardoned)
+                    && let Err(error) = attempts.forgive(&pipeline.subscription, &pardons).await
+                {
+                    warn!(subscription = %pipeline.subscription, %error, "starts that should not count stay counted");
+                }
                 receiver.release(returning).await;
-                Event::Answered
+                Event::Returned { pardoned }
             });
         }
+    }
+
+    pub(super) fn returned(&mut self, pardoned: bool) {
+        self.owed_call_count -= 1;
+        self.pardoning_count -= usize::from(pardoned);
+    }
+
+    /// Whether starts are still counted that should not be: another would be one too many.
+    pub(super) fn is_pardoning(&self) -> bool {
+        self.pardoning_count > 0 || !self.pardons.is_empty()
     }
 
     pub(super) fn settled(&mut self, decided: Vec<Decided>, outcomes: Vec<SettleOutcome>) {
@@ -137,22 +164,27 @@ impl Engine<'_> {
             SettleOutcome::Failed(crate::Error::new(ErrorKind::Unexpected, "settle", message))
         };
         let outcomes = outcomes.into_iter().chain(std::iter::repeat_with(unanswered));
-        for (decided, outcome) in decided.into_iter().zip(outcomes) {
+        for (Decided { message_id, key, goes_back }, outcome) in decided.into_iter().zip(outcomes) {
             match &outcome {
                 SettleOutcome::Settled | SettleOutcome::Sent => {}
                 SettleOutcome::LeaseLost => {
-                    warn!(subscription = %self.pipeline.subscription, message_id = %decided.message_id,
+                    warn!(subscription = %self.pipeline.subscription, %message_id,
                         "settled too late: the lease was lost and another delivery follows");
                 }
                 SettleOutcome::Failed(error) => {
-                    warn!(subscription = %self.pipeline.subscription, message_id = %decided.message_id, %error,
+                    warn!(subscription = %self.pipeline.subscription, %message_id, %error,
                         "not settled: the message will be delivered again");
                 }
             }
-            let Some(key) = &decided.key else { continue };
-            if decided.goes_back || !outcome.is_settled() {
-                self.return_followers(key);
-            } else if let Some(next) = self.lanes.advance(key)
+            let is_gone = !goes_back && outcome.is_settled();
+            if is_gone {
+                self.attempts.settled(&message_id);
+            }
+            let Some(key) = key else { continue };
+            if !is_gone {
+                self.return_followers(&key);
+                self.recall(key, message_id);
+            } else if let Some(next) = self.lanes.advance(&key)
                 && let Some(held) = self.held.get_mut(next)
             {
                 held.stage = Stage::Ready;
@@ -164,24 +196,38 @@ impl Engine<'_> {
     /// Gives a delivery back as if it had never come, and its followers after it.
     pub(super) fn send_back(&mut self, held: Held) {
         self.returning.push(held.unsettled);
-        if let Some(key) = &held.key {
-            self.return_followers(key);
+        if let Some(key) = held.key {
+            self.return_followers(&key);
+            self.recall(key, held.message_id);
         }
     }
 
     /// The delivery is no longer ours: nothing to settle, and its followers cannot overtake it.
     pub(super) fn give_up(&mut self, held: Held) {
         held.unsettled.discharge();
-        if let Some(key) = &held.key {
-            self.return_followers(key);
+        if let Some(key) = held.key {
+            self.return_followers(&key);
+            self.recall(key, held.message_id);
         }
     }
 
     pub(super) fn return_followers(&mut self, key: &MessageKey) {
-        for place in self.lanes.abandon(key) {
+        let followers = self.lanes.abandon(key);
+        self.return_places(followers);
+    }
+
+    pub(super) fn return_places(&mut self, places: VecDeque<usize>) {
+        for place in places {
             if let Some(held) = self.held.try_remove(place) {
                 self.returning.push(held.unsettled);
             }
+        }
+    }
+
+    /// What a receive under way still brings of `key` must not start before `first` comes again.
+    pub(super) fn recall(&mut self, key: MessageKey, first: MessageId) {
+        if self.receiving && self.pipeline.policy.order_per_key {
+            self.recalled.insert(key, first);
         }
     }
 
@@ -194,17 +240,10 @@ impl Engine<'_> {
         }
     }
 
-    pub(super) fn forgive(&mut self, messages: Vec<MessageId>) {
-        let Some(attempts) = self.pipeline.attempts.as_deref() else { return };
-        if messages.is_empty() {
-            return;
+    /// A start that was counted does not count.
+    pub(super) fn forgive(&mut self, message_id: &MessageId) {
+        if self.pipeline.attempts.is_some() {
+            self.pardons.push(message_id.clone());
         }
-        let subscription = &self.pipeline.subscription;
-        self.owe(async move {
-            if let Err(error) = attempts.forgive(subscription, &messages).await {
-                warn!(%subscription, %error, "attempts of an unavailable dependency stay counted");
-            }
-            Event::Answered
-        });
     }
 }

@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use bus::pipeline::Failure;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
+use jiff::tz::TimeZone;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use crate::domain::{Order, OrderNumber};
-use crate::wire::{OrderBody, ResultBody, SyncPage};
+use crate::wire::{OrderBody, ResultBody, SYNC_HEALTH, SyncPage};
 
 use super::{Changes, ProducerApi, PutAnswer, Transport};
 
@@ -20,13 +21,26 @@ use super::{Changes, ProducerApi, PutAnswer, Transport};
 pub struct HttpProducerApi {
     transport: Arc<dyn Transport>,
     sync_token: Option<SecretString>,
+    time_zone: TimeZone,
 }
 
 impl HttpProducerApi {
     /// Sends `sync_token`, where there is one, with every request.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>, sync_token: Option<SecretString>) -> Self {
-        Self { transport, sync_token }
+        Self { transport, sync_token, time_zone: TimeZone::UTC }
+    }
+
+    /// Takes times without a zone, as the recorded producer writes them, to be in `time_zone`.
+    #[must_use]
+    pub fn in_zone(mut self, time_zone: TimeZone) -> Self {
+        self.time_zone = time_zone;
+        self
+    }
+
+    fn read_order(&self, body: OrderBody) -> Result<Order, Failure> {
+        let unreadable = || Failure::Retry("producer: an order with times that cannot be read".to_owned());
+        body.into_order(&self.time_zone).ok_or_else(unreadable)
     }
 
     async fn call(&self, method: Method, path: String, body: Bytes) -> Result<(StatusCode, Bytes), Failure> {
@@ -69,15 +83,12 @@ fn unexpected(status: StatusCode, body: &Bytes) -> Failure {
     Failure::Retry(format!("producer: unexpected {status}: {shown}"))
 }
 
-fn read_order(body: OrderBody) -> Result<Order, Failure> {
-    body.into_order().ok_or_else(|| Failure::Retry("producer: an order with times that cannot be read".to_owned()))
-}
-
 #[async_trait]
 impl ProducerApi for HttpProducerApi {
     async fn health(&self) -> Result<(), Failure> {
         match self.call(Method::GET, "/api/sync/health".to_owned(), Bytes::new()).await? {
-            (StatusCode::OK, _) => Ok(()),
+            (StatusCode::OK, body) if body == SYNC_HEALTH => Ok(()),
+            (StatusCode::OK, _) => Err(Failure::Unavailable("producer: somebody else answers at its URL".to_owned())),
             (status, _) => Err(Failure::Unavailable(format!("producer: its health route answers {status}"))),
         }
     }
@@ -85,7 +96,7 @@ impl ProducerApi for HttpProducerApi {
     async fn order(&self, number: &OrderNumber) -> Result<Option<Order>, Failure> {
         match self.call(Method::GET, order_path(number), Bytes::new()).await? {
             (StatusCode::NOT_FOUND, _) => Ok(None),
-            (status, body) => read_order(read(status, &body)?).map(Some),
+            (status, body) => self.read_order(read(status, &body)?).map(Some),
         }
     }
 
@@ -93,7 +104,7 @@ impl ProducerApi for HttpProducerApi {
         let path = format!("/api/sync/orders?after={after}&limit={limit}");
         let (status, body) = self.call(Method::GET, path, Bytes::new()).await?;
         let page: SyncPage = read(status, &body)?;
-        let items = page.items.into_iter().map(read_order).collect::<Result<_, _>>()?;
+        let items = page.items.into_iter().map(|body| self.read_order(body)).collect::<Result<_, _>>()?;
         Ok(Changes { items, next: page.next, has_more: page.has_more })
     }
 

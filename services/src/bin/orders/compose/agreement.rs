@@ -35,7 +35,7 @@ pub(super) fn needs(settings: &Settings) -> Contract {
 pub(crate) async fn contract(settings: Settings, seams: Seams, as_json: bool) -> Result<ExitCode, Failure> {
     // A bus of its own: the data directory may be in use, and asking must not change it.
     let scratch = tempfile::tempdir().map_err(|error| Failure::runtime(format!("no temporary directory: {error}")))?;
-    let bus = super::open_bus(&settings.bus, scratch.path(), &seams).await?;
+    let bus = super::open_bus(&settings.bus, scratch.path(), &seams).await?.bus;
     let agreement = needs(&settings).negotiate(bus.capability());
     let weaknesses = bus.capability().weaknesses();
     let _ = bus.close(Duration::from_secs(5)).await;

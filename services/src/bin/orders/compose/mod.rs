@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bus::{Bus, BusUrl, ErrorKind, Registry, Seams};
-use bus_memory::MemoryBackend;
+use bus_memory::{MemoryBackend, MemoryBus};
 
 use crate::failure::Failure;
 
@@ -24,13 +24,44 @@ fn registry() -> Registry {
     Registry::new().with(MemoryBackend)
 }
 
+/// Whether this build has a backend for `url`; asked before anything is created.
+fn check_scheme(url: &BusUrl) -> Result<(), Failure> {
+    let registry = registry();
+    if registry.schemes().any(|scheme| scheme == url.scheme()) {
+        return Ok(());
+    }
+    let known: Vec<String> = registry.schemes().map(|scheme| format!("{scheme}://")).collect();
+    Err(Failure::usage(format!("--bus {url}: this build has no backend for {}://", url.scheme()))
+        .hint(format!("known are {}", known.join(", "))))
+}
+
+/// A bus, and the memory behind it where it lives in this process and can fail with its disk.
+struct OpenBus {
+    bus: Arc<dyn Bus>,
+    memory: Option<Arc<MemoryBus>>,
+}
+
+impl OpenBus {
+    /// Resolves when the bus has failed for good. A broker's outage is not that: backends reconnect.
+    async fn failed(&self) -> bus::Error {
+        match &self.memory {
+            Some(memory) => memory.failed().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// Opens the bus. In memory it is journalled in `journal`, unless the URL names a place itself.
-async fn open_bus(url: &BusUrl, journal: &Path, seams: &Seams) -> Result<Arc<dyn Bus>, Failure> {
-    let url = match url.scheme() {
-        "memory" => url.clone().with_default("journal", &journal.display().to_string()),
-        _ => url.clone(),
+async fn open_bus(url: &BusUrl, journal: &Path, seams: &Seams) -> Result<OpenBus, Failure> {
+    check_scheme(url)?;
+    let opened = if url.scheme() == "memory" {
+        let journalled = url.clone().with_default("journal", &journal.display().to_string());
+        let opened = MemoryBackend.open_memory(&journalled, seams).await;
+        opened.map(|memory| OpenBus { bus: Arc::clone(&memory) as _, memory: Some(memory) })
+    } else {
+        registry().open(url, seams).await.map(|bus| OpenBus { bus, memory: None })
     };
-    registry().open(&url, seams).await.map_err(|error| match error.kind() {
+    opened.map_err(|error| match error.kind() {
         ErrorKind::Invalid => Failure::usage(format!("--bus {url}: {error}")),
         _ => Failure::runtime(format!("--bus {url}: {error}")),
     })

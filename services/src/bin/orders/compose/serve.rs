@@ -21,7 +21,7 @@ use crate::output;
 use crate::settings::{Role, Settings};
 
 use super::signals::Signals;
-use super::{agreement, listeners, open_bus, sides};
+use super::{OpenBus, agreement, listeners, open_bus, sides};
 
 /// Part of the drain in which running work may finish; the rest is for writing and closing.
 const FINISHING_SHARE: f64 = 0.7;
@@ -37,26 +37,28 @@ enum Stop {
 struct Running {
     tasks: JoinSet<Result<(), String>>,
     stores: Vec<Arc<JournaledStore>>,
-    bus: Arc<dyn Bus>,
+    bus: OpenBus,
     stop: CancellationToken,
     finishing: Duration,
 }
 
 /// Runs the services until a signal or a failure ends them. Prints the banner once they listen.
 pub(crate) async fn serve(settings: Settings, seams: Seams) -> Result<ExitCode, Failure> {
+    super::check_scheme(&settings.bus)?;
     let mut signals = Signals::watch()?;
     let (with_producer, with_consumer) = (settings.role != Role::Consumer, settings.role != Role::Producer);
-    let at_producer =
-        if with_producer { Some(listeners::bind(settings.producer_addr, "--producer-addr").await?) } else { None };
-    let at_consumer =
-        if with_consumer { Some(listeners::bind(settings.consumer_addr, "--consumer-addr").await?) } else { None };
     let holder = format!("orders --role {}", role(settings.role));
-    // The stores first: a directory in use is told by its own lock, not by that of the bus in it.
+    // The stores first: who has the directory is a better answer than who has the port, or the bus in it.
     let producer_store =
         if with_producer { Some(sides::open_store(&settings.data, "producer", &holder)?) } else { None };
     let consumer_store =
         if with_consumer { Some(sides::open_store(&settings.data, "consumer", &holder)?) } else { None };
-    let bus = open_bus(&settings.bus, &settings.data.join("bus"), &seams).await?;
+    let at_producer =
+        if with_producer { Some(listeners::bind(settings.producer_addr, "--producer-addr").await?) } else { None };
+    let at_consumer =
+        if with_consumer { Some(listeners::bind(settings.consumer_addr, "--consumer-addr").await?) } else { None };
+    let open = open_bus(&settings.bus, &settings.data.join("bus"), &seams).await?;
+    let bus = Arc::clone(&open.bus);
     agreement::needs(&settings).negotiate(bus.capability()).require().map_err(|error| {
         Failure::usage(format!("--bus {}: {error}", settings.bus)).hint("`orders contract` shows what this bus gives")
     })?;
@@ -64,7 +66,7 @@ pub(crate) async fn serve(settings: Settings, seams: Seams) -> Result<ExitCode, 
     let mut running = Running {
         tasks: JoinSet::new(),
         stores: producer_store.iter().chain(&consumer_store).cloned().collect(),
-        bus: Arc::clone(&bus),
+        bus: open,
         stop: CancellationToken::new(),
         finishing: settings.drain.mul_f64(FINISHING_SHARE),
     };
@@ -142,6 +144,7 @@ impl Running {
             biased;
             name = signals.next() => Stop::Signal(name),
             error = any_disk => Stop::Failed(format!("{error}")),
+            error = self.bus.failed() => Stop::Failed(format!("the bus: {error}")),
             Some(ended) = self.tasks.join_next() => Stop::Failed(match ended {
                 Ok(Ok(())) => "a part of the services ended by itself".to_owned(),
                 Ok(Err(error)) => error,
@@ -155,17 +158,17 @@ impl Running {
         let code = match &stop {
             Stop::Signal(name) => {
                 info!(event = "stopping", signal = name, drain = ?drain, "stopping: finishing what runs");
-                ExitCode::SUCCESS
+                0
             }
             Stop::Failed(why) => {
                 error!(event = "stopping", why, "stopping: this cannot go on; start again once it is mended");
-                ExitCode::FAILURE
+                1
             }
         };
         self.stop.cancel();
         let closing = async {
             while self.tasks.join_next().await.is_some() {}
-            if let Err(error) = self.bus.close(drain).await {
+            if let Err(error) = self.bus.bus.close(drain).await {
                 warn!(%error, "the bus was not closed cleanly");
             }
             for store in &self.stores {
@@ -176,8 +179,10 @@ impl Running {
         };
         if seams.clock.timeout(drain, closing).await.is_none() {
             warn!("the drain is over; what was not finished is redone at the next start");
+            // Whatever still holds on (a hung disk, a name look-up) would hold the end up as well.
+            std::process::exit(code.into());
         }
         info!(event = "stopped", "stopped");
-        code
+        ExitCode::from(code)
     }
 }

@@ -59,7 +59,10 @@ pub(super) async fn consumer(
         store,
         seams,
         ports: Ports::local(Arc::new(books)),
-        producer: Arc::new(HttpProducerApi::new(Arc::new(Socket(peer)), settings.sync_token.clone())),
+        producer: Arc::new(
+            HttpProducerApi::new(Arc::new(Socket(peer)), settings.sync_token.clone())
+                .in_zone(settings.time_zone.clone()),
+        ),
     };
     let told = ConsumerSettings {
         order_queue: settings.order_queue.clone(),

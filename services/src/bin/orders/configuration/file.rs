@@ -88,7 +88,9 @@ impl File {
     }
 
     fn limit(&self, value: &Value) -> Result<Money, Failure> {
-        let limit = value.as_str().and_then(|text| Money::parse(text).ok());
+        // A whole number may stand without quotes; a fraction without them has been through binary already.
+        let text = value.as_str().map(str::to_owned).or_else(|| value.to_i128().map(|units| units.to_string()));
+        let limit = text.and_then(|text| Money::parse(&text).ok());
         limit.filter(|limit| *limit >= Money::from_hundredths(0)).ok_or_else(|| {
             let origin = self.origin(Some(PAYMENT), LIMIT);
             let found = as_text(value).unwrap_or_else(|| "a table or list".to_owned());

@@ -1,12 +1,16 @@
 //! The real binary `orders`, as a user runs it: in a directory of its own, on ports of its own.
 
+mod process;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
+
+pub use process::{Process, Said, said};
 
 /// Longest wait for something that should happen at once; only a broken build ever waits so long.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -33,37 +37,6 @@ pub struct Site {
     producer_port: u16,
     consumer_port: u16,
     client: reqwest::Client,
-}
-
-/// A running process; killed when dropped.
-#[derive(Debug)]
-pub struct Process(Child);
-
-impl Process {
-    /// SIGKILL: it does not learn of it.
-    pub fn kill(mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-
-    /// SIGTERM, and how it ended.
-    pub fn terminate(mut self) -> ExitStatus {
-        let pid = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
-        self.0.wait().expect("our child")
-    }
-
-    /// How it ended, if it has by itself.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.0.try_wait().expect("our child")
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 impl Default for Site {
@@ -105,12 +78,23 @@ impl Site {
     /// Starts `orders serve`.
     #[must_use]
     pub fn start(&self, arguments: &[&str]) -> Process {
-        Process(self.command(arguments).stdout(Stdio::null()).spawn().expect("the binary starts"))
+        self.start_command(&mut self.command(arguments))
+    }
+
+    /// Starts a command of this place; its banner goes to `DIR/banner`.
+    #[must_use]
+    pub fn start_command(&self, command: &mut Command) -> Process {
+        let banner = std::fs::File::create(self.directory.path().join("banner")).expect("a file");
+        Process(command.stdout(banner).spawn().expect("the binary starts"))
     }
 
     /// Starts `orders serve` and waits until both sides are ready.
     pub async fn start_ready(&self, arguments: &[&str]) -> Process {
-        let mut process = self.start(arguments);
+        self.until_ready(self.start(arguments)).await
+    }
+
+    /// Waits until both sides of `process` are ready.
+    pub async fn until_ready(&self, mut process: Process) -> Process {
         let ready = self.eventually("both sides are ready", async || {
             assert_eq!(process.ended(), None, "it runs; its log: {}", self.log_tail());
             self.get(&self.producer("/readyz")).await.is_some() && self.get(&self.consumer("/readyz")).await.is_some()
@@ -124,6 +108,12 @@ impl Site {
     pub fn run(&self, arguments: &[&str]) -> (i32, String) {
         let output = self.command(arguments).output().expect("the binary runs");
         (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs a command to its end; like [`run`](Self::run), but stderr is answered and not logged.
+    #[must_use]
+    pub fn ask(&self, arguments: &[&str]) -> Said {
+        said(&mut self.command(arguments))
     }
 
     /// A URL of the producer.

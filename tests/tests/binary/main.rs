@@ -1,0 +1,14 @@
+//! What the real binary `orders` promises to whoever runs it.
+
+mod asked_wrongly;
+mod configuration;
+mod disagreement;
+mod flow;
+mod health;
+mod reconciling;
+mod restart;
+mod secrets;
+mod shop;
+mod sockets;
+mod starting;
+mod stopping;

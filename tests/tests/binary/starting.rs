@@ -1,0 +1,74 @@
+//! What keeps `orders` from starting, and what it says then.
+
+use std::net::TcpListener;
+
+use tests::orders::Site;
+
+#[tokio::test]
+async fn a_second_process_on_the_same_data_is_told_who_holds_it() {
+    let site = Site::new();
+    let process = site.start_ready(&[]).await;
+    let data = site.directory().join("data");
+    let second = Site::new().ask(&["--data", data.to_str().expect("UTF-8")]);
+    assert_eq!(second.code, 1, "{second:?}");
+    let holder = format!("process {} (orders --role all)", process.id());
+    for part in [&*holder, "--data"] {
+        assert!(second.stderr.contains(part), "{part} is not in {}", second.stderr);
+    }
+    assert!(site.get(&site.producer("/readyz")).await.is_some(), "the first one does not notice");
+}
+
+#[test]
+fn a_busy_port_is_named_with_its_flag() {
+    for flag in ["--producer-addr", "--consumer-addr"] {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
+        let address = taken.local_addr().expect("bound");
+        let site = Site::new();
+        let refused = site.ask(&[flag, &address.to_string()]);
+        assert_eq!(refused.code, 1, "{refused:?}");
+        for part in [flag, &address.port().to_string()] {
+            assert!(refused.stderr.contains(part), "{part} is not in {}", refused.stderr);
+        }
+    }
+}
+
+#[test]
+fn one_side_alone_refuses_the_memory_bus_and_says_what_to_use() {
+    for role in ["producer", "consumer"] {
+        let refused = Site::new().ask(&["--role", role]);
+        assert_eq!(refused.code, 2, "{refused:?}");
+        for part in ["memory:// cannot cross processes", "--role all", "--bus"] {
+            assert!(refused.stderr.contains(part), "{part} is not in {}", refused.stderr);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_banner_shows_urls_that_answer_and_a_request_that_works() {
+    let site = Site::new();
+    let _process = site.start_ready(&[]).await;
+    let banner = std::fs::read_to_string(site.directory().join("banner")).expect("printed");
+    for part in ["data", "./data", "memory://", "curl -X POST", "동기화테스트", "Ctrl-C"] {
+        assert!(banner.contains(part), "{part} is not in {banner}");
+    }
+    let urls: Vec<&str> = banner.split_whitespace().filter(|word| word.starts_with("http://")).collect();
+    assert!(urls.len() >= 4, "{banner}");
+    for url in urls {
+        assert!(site.get(url).await.is_some(), "{url}");
+    }
+    let command = banner.split_once("try:  ").expect("something to try").1;
+    let command = command.split_once("\nstop:").expect("the last line").0;
+    let tried =
+        std::process::Command::new("sh").args(["-c", &format!("{command} --silent")]).output().expect("sh runs");
+    let answer = String::from_utf8_lossy(&tried.stdout);
+    assert!(answer.contains(r#""statusDescription":"대기중""#), "{answer}");
+}
+
+#[test]
+fn port_zero_takes_a_free_port_and_a_data_directory_that_cannot_be_made_is_named() {
+    let site = Site::new();
+    std::fs::write(site.directory().join("file"), "in the way").expect("written");
+    let refused = site.ask(&["--producer-addr", "127.0.0.1:0", "--consumer-addr", "127.0.0.1:0", "--data", "file"]);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("file"), "{refused:?}");
+}
