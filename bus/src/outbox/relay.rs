@@ -78,10 +78,10 @@ impl Relay {
         let mut store_failed = false;
         loop {
             let exchanged = self.exchange(&mut window, &mut relayed).await;
-            if shutdown.is_cancelled() {
-                return;
-            }
             if let Err(error) = exchanged {
+                if shutdown.is_cancelled() {
+                    return;
+                }
                 store_failed = true;
                 self.troubled(&format!("outbox: {error}"));
                 self.pause(shutdown).await;
@@ -93,6 +93,10 @@ impl Relay {
             }
             let wave = window.wave(self.seams.clock.now(), WAVE_COUNT_MAX, self.bus.capability().publish_atomic);
             if wave.is_empty() {
+                // Only now: what the last handlers have caused is still published.
+                if shutdown.is_cancelled() {
+                    return;
+                }
                 self.wait(&window, shutdown).await;
                 continue;
             }

@@ -11,6 +11,7 @@ use bus::{Destination, Message, MessageId, MessageKey, Outgoing, Result, Seams, 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+use tracing::error;
 
 use super::{Batch, Direction, Key, Store, Table, Written, decode, encode};
 
@@ -88,14 +89,14 @@ impl Mailbox {
         Ok(self.store.scan(&Table::Parked.all(), Direction::Forward, usize::MAX).await?.len())
     }
 
-    /// Offers parked messages to the bus again, behind everything that waits. Called at start-up.
+    /// Offers parked messages to the bus again, at their old places. Called at start-up.
     ///
     /// # Errors
     /// As for [`Store::apply`].
     pub async fn unpark(&self) -> Result<()> {
         for (key, value) in self.store.scan(&Table::Parked.all(), Direction::Forward, usize::MAX).await? {
-            let Some(sequence) = key.last_number() else { continue };
-            let row = OutgoingRow { refusal: None, ..decode(&value)? };
+            let (Some(sequence), Ok(parked)) = (key.last_number(), decode::<OutgoingRow>(&value)) else { continue };
+            let row = OutgoingRow { refusal: None, ..parked };
             let batch = Batch::new().expect(key.clone(), Some(value)).delete(key);
             let _ = self.store.apply(batch.put(Table::Outbox.number(sequence), encode(&row))).await?;
         }
@@ -239,12 +240,20 @@ impl Inbox for Mailbox {
 impl Outbox for Mailbox {
     async fn pending(&self, after: u64, max: usize) -> Result<Vec<OutboxRow>> {
         let range = Table::Outbox.all().after(&Table::Outbox.number(after));
-        let entries = self.store.scan(&range, Direction::Forward, max).await?;
-        let row = |(key, value): (Key, Bytes)| {
+        let mut rows = Vec::new();
+        for (key, value) in self.store.scan(&range, Direction::Forward, max).await? {
             let sequence = key.last_number().unwrap_or_default();
-            Ok(OutboxRow { sequence, outgoing: from_row(decode(&value)?)? })
-        };
-        entries.into_iter().map(row).collect()
+            match decode(&value).and_then(from_row) {
+                Ok(outgoing) => rows.push(OutboxRow { sequence, outgoing }),
+                // One row that cannot be read must not keep all others from being published.
+                Err(error) => {
+                    error!(sequence, %error, "an outbox row cannot be read: set aside with the parked ones");
+                    let aside = Batch::new().delete(key).put(Table::Parked.number(sequence), value);
+                    let _ = self.store.apply(aside).await?;
+                }
+            }
+        }
+        Ok(rows)
     }
 
     async fn wait(&self, after: u64) {

@@ -113,4 +113,3 @@ pub(crate) fn once(id: &'static str, first: Publication) -> impl FnMut(&Outgoing
 pub(crate) fn kinds_of_bus() -> [MemoryOptions; 2] {
     [true, false].map(|publish_atomic| MemoryOptions { publish_atomic, ..MemoryOptions::default() })
 }
-
