@@ -56,7 +56,7 @@ impl Write for Kept {
 }
 
 /// Runs a scenario beside both services, and answers what they logged.
-fn logged(scenario: impl AsyncFn(&World, &Client)) -> Vec<Value> {
+fn logged(scenario: impl AsyncFnOnce(&World, &Client)) -> Vec<Value> {
     let kept = Kept::default();
     let writer = kept.clone();
     let subscriber = tracing_subscriber::fmt()

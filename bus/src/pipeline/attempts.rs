@@ -26,6 +26,12 @@ pub trait Attempts: Send + Sync {
     /// # Errors
     /// On an error the starts stay counted.
     async fn forgive(&self, subscription: &Subscription, messages: &[MessageId]) -> Result<()>;
+
+    /// The message is in the dead letters: should it be replayed, it begins with a first attempt.
+    ///
+    /// # Errors
+    /// On an error a replay goes on with the old count.
+    async fn forget(&self, subscription: &Subscription, message: &MessageId) -> Result<()>;
 }
 
 /// The answer to one intended start.

@@ -117,6 +117,7 @@ impl Mailbox {
             let attempts = match change {
                 Count::Begin => row.attempts.saturating_add(1),
                 Count::Forgive => row.attempts.saturating_sub(1),
+                Count::Forget => 0,
             };
             if row.done || attempts == row.attempts {
                 return Ok(row);
@@ -169,6 +170,7 @@ impl Drop for Landing<'_> {
 enum Count {
     Begin,
     Forgive,
+    Forget,
 }
 
 fn inbox_key(subscription: &Subscription, message_id: &MessageId) -> Key {
@@ -211,6 +213,10 @@ impl Attempts for Mailbox {
         let counts = messages.iter().map(|message_id| self.count(subscription, message_id, Count::Forgive));
         futures_util::future::try_join_all(counts).await?;
         Ok(())
+    }
+
+    async fn forget(&self, subscription: &Subscription, message: &MessageId) -> Result<()> {
+        self.count(subscription, message, Count::Forget).await.map(|_| ())
     }
 }
 

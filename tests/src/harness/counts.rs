@@ -107,4 +107,9 @@ impl Attempts for Counts {
         }
         Ok(())
     }
+
+    async fn forget(&self, _subscription: &Subscription, message: &MessageId) -> Result<()> {
+        self.lock().starts.remove(&message.to_string());
+        Ok(())
+    }
 }

@@ -145,3 +145,19 @@ fn attempts_counted_in_the_process_start_anew_in_the_next_one() {
         assert_eq!(attempts, [1, 1, 2]);
     });
 }
+
+#[test]
+fn a_dead_letter_that_is_replayed_begins_with_a_first_attempt() {
+    in_virtual_time(async {
+        let rig = Rig::new().await;
+        let counts = Counts::new(rig.seams.clone());
+        let fails = |_: Envelope| -> Work { Box::pin(async { Err(Failure::Retry("broken".to_owned())) }) };
+        rig.publish("a", &["m"]).await;
+        rig.process(counted(&rig, &counts, 3, fails)).await;
+        assert_eq!((rig.dead_letters().await.len(), rig.record.start_count()), (1, 3));
+        rig.publish("a", &["m"]).await;
+        rig.process(counted(&rig, &counts, 3, |_: Envelope| -> Work { Box::pin(async { Ok(()) }) })).await;
+        assert_eq!(rig.record.start_count(), 4, "the replay was started and succeeded");
+        assert_eq!(rig.dead_letters().await.len(), 1, "and died no second time");
+    });
+}

@@ -189,3 +189,33 @@ fn what_was_running_when_the_dependency_went_down_is_not_disturbed() {
         assert_eq!(rig.record.runs_of("behind").len(), 1);
     });
 }
+
+#[test]
+fn what_never_reached_the_dependency_does_not_end_the_pause() {
+    in_virtual_time(async {
+        let rig = Rig::new().await;
+        let counts = Counts::new(rig.seams.clone());
+        counts.finish("duplicate");
+        let work = |envelope: Envelope| -> Work {
+            let is_invalid = envelope.message_id().to_string() == "invalid";
+            Box::pin(async move {
+                Err(if is_invalid {
+                    Failure::Reject("unreadable".to_owned())
+                } else {
+                    Failure::Unavailable("the db is down".to_owned())
+                })
+            })
+        };
+        rig.publish("a", &["m"]).await;
+        let pipeline = rig.pipeline(policy(), work).with_attempts(Arc::new(counts));
+        let status = pipeline.status();
+        rig.alongside(pipeline, async {
+            for id in ["duplicate", "invalid"] {
+                rig.publish("", &[id]).await;
+                rig.pass(120 * SECOND).await;
+                assert_eq!(pause_of(&status.state()), Some("the db is down"), "after {id}");
+            }
+        })
+        .await;
+    });
+}

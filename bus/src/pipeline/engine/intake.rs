@@ -173,7 +173,7 @@ impl Engine<'_> {
             let lost = matches!(held.stage, Stage::Beginning { lost: true });
             match begun {
                 Begun::Done if lost => self.give_up(held),
-                Begun::Done => self.decide(held, Ok(())),
+                Begun::Done => self.acknowledge(held),
                 Begun::Attempt(_) if lost => {
                     self.forgive(&held.message_id);
                     self.give_up(held);

@@ -16,8 +16,18 @@ use super::{Engine, Event};
 pub(super) struct Decided {
     message_id: MessageId,
     key: Option<MessageKey>,
-    /// The message will come again: its followers must go back behind it.
-    goes_back: bool,
+    goes: Goes,
+}
+
+/// Where a settled message goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goes {
+    /// Nowhere: it is done.
+    Away,
+    /// To the dead letters, from where somebody may replay it.
+    ToDeadLetters,
+    /// Back, to come again: its followers must go back behind it.
+    Back,
 }
 
 impl Engine<'_> {
@@ -56,17 +66,14 @@ impl Engine<'_> {
         match handled {
             Ok(()) => {
                 self.passed();
-                self.settle(held, Unsettled::ack, false);
+                self.acknowledge(held);
             }
             Err(Failure::Unavailable(reason)) => {
                 self.forgive(&held.message_id);
                 self.send_back(held);
                 self.dependency_down(&reason);
             }
-            Err(Failure::Reject(reason)) => {
-                self.passed();
-                self.reject(held, reason);
-            }
+            Err(Failure::Reject(reason)) => self.reject(held, reason),
             Err(Failure::Retry(cause)) => {
                 let entropy = self.pipeline.seams.entropy.as_ref();
                 let delay = policy.retry.delay(held.attempt, entropy, "retry", &held.message_id.to_string());
@@ -76,8 +83,12 @@ impl Engine<'_> {
         }
     }
 
+    /// Done, by this handler or before.
+    pub(super) fn acknowledge(&mut self, held: Held) {
+        self.settle(held, Unsettled::ack, Goes::Away);
+    }
+
     fn retry(&mut self, held: Held, delay: Duration, cause: &str) {
-        self.passed();
         if held.attempt >= self.pipeline.policy.attempt_count_max {
             let reason = format!("attempt {0} of {0} failed: {cause}", held.attempt);
             self.reject(held, reason);
@@ -86,7 +97,7 @@ impl Engine<'_> {
         warn!(subscription = %self.pipeline.subscription, message_id = %held.message_id, attempt = held.attempt,
             cause, retry_in = ?delay, "the attempt failed and will be repeated");
         self.attempts.failed(&held.message_id, held.attempt);
-        self.settle(held, |unsettled| unsettled.nack(delay), true);
+        self.settle(held, |unsettled| unsettled.nack(delay), Goes::Back);
     }
 
     fn reject(&mut self, held: Held, reason: String) {
@@ -94,16 +105,17 @@ impl Engine<'_> {
             reason, "the message goes to the dead letters");
         // Until the dead letters have it: should they refuse it, it does not start all over.
         self.attempts.failed(&held.message_id, held.attempt);
-        self.settle(held, |unsettled| unsettled.reject(reason), false);
+        self.settle(held, |unsettled| unsettled.reject(reason), Goes::ToDeadLetters);
     }
 
-    fn settle(&mut self, held: Held, verdict: impl FnOnce(Unsettled) -> Settlement, goes_back: bool) {
+    fn settle(&mut self, held: Held, verdict: impl FnOnce(Unsettled) -> Settlement, goes: Goes) {
         let Held { message_id, key, unsettled, .. } = held;
         self.settlements.push(verdict(unsettled));
-        self.decided.push(Decided { message_id, key, goes_back });
+        self.decided.push(Decided { message_id, key, goes });
     }
 
-    /// Some message got through, so the dependency is back.
+    /// A handler got through, so the dependency is back. What was not handled, or failed for reasons of
+    /// its own, proves nothing.
     fn passed(&mut self) {
         if self.gate.pass() {
             info!(subscription = %self.pipeline.subscription, "the dependency is back: resumed");
@@ -164,7 +176,7 @@ impl Engine<'_> {
             SettleOutcome::Failed(crate::Error::new(ErrorKind::Unexpected, "settle", message))
         };
         let outcomes = outcomes.into_iter().chain(std::iter::repeat_with(unanswered));
-        for (Decided { message_id, key, goes_back }, outcome) in decided.into_iter().zip(outcomes) {
+        for (Decided { message_id, key, goes }, outcome) in decided.into_iter().zip(outcomes) {
             match &outcome {
                 SettleOutcome::Settled | SettleOutcome::Sent => {}
                 SettleOutcome::LeaseLost => {
@@ -176,9 +188,12 @@ impl Engine<'_> {
                         "not settled: the message will be delivered again");
                 }
             }
-            let is_gone = !goes_back && outcome.is_settled();
+            let is_gone = goes != Goes::Back && outcome.is_settled();
             if is_gone {
                 self.attempts.settled(&message_id);
+            }
+            if is_gone && goes == Goes::ToDeadLetters {
+                self.forget(message_id.clone());
             }
             let Some(key) = key else { continue };
             if !is_gone {
@@ -238,6 +253,18 @@ impl Engine<'_> {
                 self.send_back(held);
             }
         }
+    }
+
+    /// The message has left for the dead letters: its starts are of the past.
+    fn forget(&mut self, message_id: MessageId) {
+        let pipeline = self.pipeline;
+        let Some(attempts) = pipeline.attempts.as_deref() else { return };
+        self.owe(async move {
+            if let Err(error) = attempts.forget(&pipeline.subscription, &message_id).await {
+                warn!(subscription = %pipeline.subscription, %message_id, %error, "a replay of this dead letter starts with its old count");
+            }
+            Event::Returned { pardoned: false }
+        });
     }
 
     /// A start that was counted does not count.
