@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::pipeline::{Envelope, Failure, Pipeline, PipelineState, Policy};
-use bus::{Clock, ErrorKind, Moment};
+use bus::{Bus, Clock, ErrorKind, Moment, ReceiverExt, SubscribeOptions};
 use tests::harness::{Counts, Rig, Work, pause_of, policy};
 use tests::world::in_virtual_time;
 
@@ -210,12 +210,26 @@ fn what_never_reached_the_dependency_does_not_end_the_pause() {
         let pipeline = rig.pipeline(policy(), work).with_attempts(Arc::new(counts));
         let status = pipeline.status();
         rig.alongside(pipeline, async {
+            rig.until("it is paused", || pause_of(&status.state()).is_some()).await;
+            // Somebody else takes the message away, so that the probes meet the others.
+            take_away(&rig).await;
             for id in ["duplicate", "invalid"] {
                 rig.publish("", &[id]).await;
-                rig.pass(120 * SECOND).await;
+                rig.emptied().await;
                 assert_eq!(pause_of(&status.state()), Some("the db is down"), "after {id}");
             }
         })
         .await;
+        assert_eq!(rig.dead_letters().await.len(), 1);
     });
+}
+
+async fn take_away(rig: &Rig) {
+    let receiver = rig.bus.subscribe(&rig.subscription(), SubscribeOptions::default()).await.expect("declared");
+    let mut taken = Vec::new();
+    receiver.receive(1, &mut taken).await.expect("it was given back");
+    for delivery in taken {
+        assert!(receiver.settle_one(delivery.ack()).await.is_settled());
+    }
+    receiver.close().await;
 }
