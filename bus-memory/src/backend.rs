@@ -91,7 +91,7 @@ async fn journaled(journal: &str, seams: &Seams, options: MemoryOptions) -> Resu
     if journal.is_empty() {
         return Err(invalid("`journal` is empty; name a directory, or leave the option out"));
     }
-    Ok(MemoryBus::open(std::path::Path::new(journal), seams.clone(), options).await?)
+    MemoryBus::open(std::path::Path::new(journal), seams.clone(), options).await
 }
 
 #[cfg(not(feature = "journal"))]

@@ -205,7 +205,7 @@ impl Consumer {
                     info!(event = "stock_checked", order_number = %number, message_id, attempt, "stock checked");
                 }
                 Progress::Paid => {
-                    info!(event = "payment_done", order_number = %number, message_id, attempt, "payment done")
+                    info!(event = "payment_done", order_number = %number, message_id, attempt, "payment done");
                 }
                 Progress::Shipped => {
                     info!(event = "shipping_ready", order_number = %number, message_id, attempt, "shipping ready");
