@@ -7,12 +7,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use bus::clock::SystemClock;
 use bus::pipeline::{Envelope, Handled, Handler, Pipeline, Policy};
 use bus::{
-    Bus, Declaration, Destination, Headers, Message, MessageId, MessageKey, Outgoing, PublishOutcome, Seams,
+    Bus, Clock, Declaration, Destination, Headers, Message, MessageId, MessageKey, Outgoing, PublishOutcome, Seams,
     Subscription,
 };
 use bus_memory::{MemoryBus, MemoryOptions};
@@ -96,15 +97,15 @@ fn rate(took: Duration) -> f64 {
 }
 
 /// Runs `publish` on a thread of its own and `consume` on this one; the time until both are done.
-#[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a bench measures real time on real threads")]
 fn on_two_threads(publish: impl Future<Output = ()> + Send, consume: impl Future<Output = ()>) -> Duration {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let start = Instant::now();
+    let clock = SystemClock::new();
+    let start = clock.now();
     std::thread::scope(|scope| {
         scope.spawn(|| runtime().block_on(publish));
         runtime().block_on(consume);
     });
-    start.elapsed()
+    clock.now().since(start)
 }
 
 fn over_channel(template: &Template) -> Duration {

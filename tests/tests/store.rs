@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use services::store::{Batch, Direction, JournaledStore, Key, MemoryStore, Range, Store, Table, Written, prune};
 
 /// Runs `promise` on both implementations.
-fn on_both(promise: impl AsyncFn(&dyn Store)) {
+fn on_both(promise: impl AsyncFn(&dyn Store) + Copy) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         promise(&MemoryStore::new()).await;
