@@ -6,7 +6,7 @@ use bus::{Bus, BusExt, ClockExt, Message, MessageId, Outgoing, ReceiverExt, Subs
 use http::StatusCode;
 use services::consumer::ports::StockLevels;
 use services::domain::Money;
-use tests::world::{World, in_virtual_time, order_queue, sync_queue};
+use tests::world::{Between, World, in_virtual_time, order_queue, sync_queue};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -41,7 +41,7 @@ fn while_the_producer_does_not_listen_nothing_is_dead_lettered_and_then_everythi
         world
             .alongside(async {
                 client.place("warm-up", "tea", 1, "1.00").await;
-                world.network.cut_producer_off(true);
+                world.network.put_between(Between::ClosedPort);
                 let mut numbers = Vec::new();
                 for index in 0..20 {
                     let order = client.place(&format!("key-{index}"), "tea", 1, "1.00").await;
@@ -59,7 +59,7 @@ fn while_the_producer_does_not_listen_nothing_is_dead_lettered_and_then_everythi
                     assert_eq!(order["status"], "PENDING", "no result can be brought");
                 }
                 assert_eq!(dead_letter_count(&world), 0);
-                world.network.cut_producer_off(false);
+                world.network.put_between(Between::Nothing);
                 for number in &numbers {
                     client.settled(number, "COMPLETED", PATIENCE).await.expect("caught up");
                 }
@@ -78,7 +78,7 @@ fn an_order_cancelled_after_processing_and_before_its_result_arrives_is_undone()
             .alongside(async {
                 client.place("warm-up", "tea", 1, "1.00").await;
                 world.seams.clock.sleep(Duration::from_secs(1)).await;
-                world.network.cut_producer_off(true);
+                world.network.put_between(Between::ClosedPort);
                 let order = client.place("key", "tea", 3, "2.50").await;
                 let number = order["orderNumber"].as_str().expect("a number").to_owned();
                 let processed = format!("/api/processed-orders/{number}");
@@ -87,7 +87,7 @@ fn an_order_cancelled_after_processing_and_before_its_result_arrives_is_undone()
                 }
                 let (status, cancelled) = client.post(&format!("/api/orders/{number}/cancel")).await.expect("answered");
                 assert_eq!((status, &cancelled["status"]), (StatusCode::OK, &"CANCELLED".into()));
-                world.network.cut_producer_off(false);
+                world.network.put_between(Between::Nothing);
                 client.settled(&number, "CANCELLED", PATIENCE).await.expect("both sides agree");
                 let (stock, payments, shipments) = client.books(&number).await;
                 assert_eq!((stock, net(&payments), shipments), (0, 0.0, 0), "{payments}");
@@ -240,6 +240,60 @@ fn an_order_whose_messages_were_lost_is_found_by_the_reconciler() {
             .alongside(async {
                 client.settled(&number, "COMPLETED", PATIENCE).await.expect("reconciled");
                 assert_eq!(client.books(&number).await, (-1, "1.0".to_owned(), 1));
+            })
+            .await;
+    });
+}
+
+#[test]
+fn a_404_of_a_proxy_without_a_producer_loses_no_result() {
+    in_virtual_time(async {
+        let world = World::new(10);
+        let client = world.client();
+        world
+            .alongside(async {
+                client.place("warm-up", "tea", 1, "1.00").await;
+                world.seams.clock.sleep(Duration::from_secs(1)).await;
+                world.network.put_between(Between::LostProxy);
+                let order = client.place("key", "tea", 1, "1.00").await;
+                let number = order["orderNumber"].as_str().expect("a number").to_owned();
+                world.seams.clock.sleep(PATIENCE).await;
+                let row =
+                    client.consumer(&format!("/api/processed-orders/{number}")).await.expect("processed meanwhile");
+                assert_eq!((&row["status"], &row["foreign"]), (&"COMPLETED".into(), &false.into()), "{row}");
+                world.network.put_between(Between::Nothing);
+                client.settled(&number, "COMPLETED", PATIENCE).await.expect("the result was kept");
+                assert_eq!(dead_letter_count(&world), 0);
+            })
+            .await;
+    });
+}
+
+#[test]
+fn a_result_that_contradicts_the_producers_stops_no_other_order_from_being_mended() {
+    in_virtual_time(async {
+        let world = World::new(11);
+        let client = world.client();
+        world
+            .alongside(async {
+                client.place("warm-up", "tea", 1, "1.00").await;
+                world.seams.clock.sleep(Duration::from_secs(1)).await;
+                world.network.put_between(Between::ClosedPort);
+                let order = client.place("key", "tea", 1, "1.00").await;
+                let number = order["orderNumber"].as_str().expect("a number").to_owned();
+                world.seams.clock.sleep(Duration::from_secs(5)).await;
+                let result = serde_json::json!({"status": "FAILED", "expectedVersion": 1, "messageId": "m",
+                "processedAt": "2025-09-01T00:51:07Z", "failureReason": "OUT_OF_STOCK"});
+                assert_eq!(client.put_result(&number, &result).await, StatusCode::OK);
+                world.network.put_between(Between::Nothing);
+                world.seams.clock.sleep(PATIENCE).await;
+                let row = client.consumer(&format!("/api/processed-orders/{number}")).await.expect("processed");
+                assert_eq!((&row["status"], &row["resultAcknowledged"]), (&"COMPLETED".into(), &true.into()), "{row}");
+                let other = client.place("other", "tea", 1, "1.00").await;
+                let other = other["orderNumber"].as_str().expect("a number").to_owned();
+                client.settled(&other, "COMPLETED", PATIENCE).await.expect("goes its way");
+                let (status, done) = client.reconcile().await;
+                assert_eq!((status, &done["resent"]), (StatusCode::OK, &0.into()), "nothing is left to bring: {done}");
             })
             .await;
     });

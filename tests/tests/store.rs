@@ -1,10 +1,18 @@
 //! What every `Store` promises, held against the specification and the one on disk alike.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::outbox::Outbox;
+use bus::{ClockExt, Destination, Message, Outgoing, Seams};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use services::store::{Batch, Direction, JournaledStore, Key, MemoryStore, Range, Store, Table, Written, prune};
+use services::store::{
+    Batch, Direction, JournaledStore, Key, Mailbox, MemoryStore, Range, Store, Table, Written, prune,
+};
 
 /// Runs `promise` on both implementations.
 fn on_both(promise: impl AsyncFn(&dyn Store) + Copy) {
@@ -110,6 +118,29 @@ fn what_was_applied_is_there_after_the_store_is_opened_again() {
             assert_eq!(apply(&store, Batch::new().append(Table::Outbox, "row")).await, Written::Applied(vec![round]));
             store.close().await.expect("closed");
         }
+    });
+}
+
+#[test]
+fn a_row_whose_writer_hung_up_in_mid_commit_is_found_by_who_waits_for_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let store = Arc::new(JournaledStore::open(directory.path(), "a test").expect("opened"));
+        let seams = Seams::system();
+        let mailbox = Mailbox::new(Arc::clone(&store) as _, seams.clone());
+        let message = Message::new(seams.message_id("a test"), "{}");
+        let outgoing = [Outgoing::new(Destination::new("orders").expect("legal"), message)];
+        let hang_up = async {
+            // Handed to the committer at its first poll, then dropped.
+            let _ = mailbox.apply(Batch::new(), &outgoing).now_or_never();
+        };
+        let waiting = seams.clock.timeout(Duration::from_secs(60), mailbox.wait(0));
+        let (found, ()) = futures_util::join!(waiting, hang_up);
+        assert!(found.is_some(), "whoever waits is told");
+        assert_eq!(mailbox.pending(0, 10).await.expect("answered").len(), 1);
+        drop(mailbox);
+        store.close().await.expect("closed");
     });
 }
 

@@ -175,6 +175,18 @@ mod tests {
     }
 
     #[test]
+    fn a_name_too_long_for_the_books_is_invalid_and_not_an_outage() {
+        let named = |chars: usize| {
+            let name = "가".repeat(chars);
+            IncomingOrder::read(
+                format!(r#"{{"orderNumber":"X","productName":"{name}","quantity":1,"price":1}}"#).as_bytes(),
+            )
+        };
+        assert!(named(200).is_ok());
+        assert!(named(201).is_err());
+    }
+
+    #[test]
     fn what_cannot_be_processed_is_invalid() {
         for body in [
             "",

@@ -49,6 +49,27 @@ impl Client {
         self.network.call_producer(request).await.map(|response| (response.status(), read(&response)))
     }
 
+    /// Puts a result to the producer, as a consumer would, until it is answered.
+    pub async fn put_result(&self, number: &str, result: &Value) -> StatusCode {
+        loop {
+            let request = http::Request::put(format!("/api/sync/order/{number}/result"))
+                .header("content-type", "application/json")
+                .body(Bytes::from(result.to_string()))
+                .expect("a request");
+            if let Ok(response) = self.network.call_producer(request).await {
+                return response.status();
+            }
+            self.seams.clock.sleep(LOOK_AGAIN_AFTER).await;
+        }
+    }
+
+    /// Asks the consumer to reconcile now.
+    pub async fn reconcile(&self) -> (StatusCode, Value) {
+        let request = http::Request::post("/api/sync/reconcile").body(Bytes::new()).expect("a request");
+        let response = self.network.call_consumer(request).await.expect("the consumer answers");
+        (response.status(), read(&response))
+    }
+
     /// Gets from the producer once.
     pub async fn producer(&self, path: &str) -> Option<Value> {
         let request = http::Request::get(path).body(Bytes::new()).expect("a request");

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use bus::Death;
 pub use client::Client;
-pub use network::Network;
+pub use network::{Between, Network};
 pub use node::Life;
 pub use tripwire::{Call, Tripwire, When};
 

@@ -17,8 +17,20 @@ pub struct Network(Arc<Mutex<Listeners>>);
 struct Listeners {
     producer: Option<(Edge, Life)>,
     consumer: Option<(Edge, Life)>,
-    /// The producer's port is closed to the consumer, though the producer runs.
-    producer_cut_off: bool,
+    /// What lies between the consumer and the producer.
+    between: Between,
+}
+
+/// What lies between the consumer and the producer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Between {
+    /// Nothing: calls get through.
+    #[default]
+    Nothing,
+    /// A closed port, though the producer runs.
+    ClosedPort,
+    /// A proxy that has lost its backend and answers 404 to everything.
+    LostProxy,
 }
 
 impl Network {
@@ -38,9 +50,9 @@ impl Network {
         self.listeners().consumer = None;
     }
 
-    /// Stops, or starts again, the producer's listener as the consumer sees it.
-    pub fn cut_producer_off(&self, cut_off: bool) {
-        self.listeners().producer_cut_off = cut_off;
+    /// Changes what the consumer meets on its way to the producer.
+    pub fn put_between(&self, between: Between) {
+        self.listeners().between = between;
     }
 
     pub(super) async fn call_producer(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, String> {
@@ -81,9 +93,17 @@ pub(super) struct Line {
 #[async_trait]
 impl Transport for Line {
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, String> {
-        let cut_off = self.network.listeners().producer_cut_off;
+        let between = self.network.listeners().between;
         let call = async {
-            if cut_off { Err("connection refused".to_owned()) } else { self.network.call_producer(request).await }
+            match between {
+                Between::Nothing => self.network.call_producer(request).await,
+                Between::ClosedPort => Err("connection refused".to_owned()),
+                Between::LostProxy => {
+                    let mut answer = http::Response::new(Bytes::from_static(b"404 page not found"));
+                    *answer.status_mut() = http::StatusCode::NOT_FOUND;
+                    Ok(answer)
+                }
+            }
         };
         self.tripwire.call("http", &self.life, call).await
     }

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 use services::consumer::ports::StockLevels;
 use services::domain::Money;
-use tests::world::{Client, World, in_virtual_time};
+use tests::world::{Between, Client, World, in_virtual_time};
 
 const PRODUCTS: [(&str, u64); 3] = [("rare", 5), ("scarce", 40), ("none", 0)];
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -71,9 +71,9 @@ fn check(seed: u64, customers: &[Customer], outage: Outage) {
             let cutting = async {
                 let Some((from, length)) = outage else { return };
                 world.seams.clock.sleep(Duration::from_millis(from)).await;
-                world.network.cut_producer_off(true);
+                world.network.put_between(Between::ClosedPort);
                 world.seams.clock.sleep(Duration::from_millis(length)).await;
-                world.network.cut_producer_off(false);
+                world.network.put_between(Between::Nothing);
             };
             let (numbers, ()) = futures_util::join!(futures_util::future::join_all(visits), cutting);
             check_sums(&client, &numbers).await;

@@ -9,7 +9,7 @@ use tests::harness::{Fault, Publication};
 use tests::world::in_virtual_time;
 use tokio_util::sync::CancellationToken;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, once};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// What a relay may take to stop when its bus or its store does not answer.
@@ -47,6 +47,20 @@ fn a_bus_that_is_down_for_an_hour_loses_nothing_and_is_not_hammered() {
             assert!(arrived.values().all(|ids| ids.is_sorted() && ids.len() == 20), "{arrived:?}");
         });
     }
+}
+
+#[test]
+fn a_row_that_a_broken_bus_leaves_unanswered_is_sent_again_after_a_delay() {
+    in_virtual_time(async {
+        let desk = Desk::new().await;
+        desk.rig.meddler.on_publish(once("b1", Publication::Unanswered));
+        desk.write("a", &["a1"]).await;
+        desk.write("b", &["b1"]).await;
+        desk.relay_all().await;
+        let sent = desk.sent("b1");
+        assert_eq!((sent.len(), desk.sent("a1").len()), (2, 1));
+        assert!(sent[1].0 - sent[0].0 >= SECOND / 5, "{sent:?}");
+    });
 }
 
 #[test]

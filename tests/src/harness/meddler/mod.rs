@@ -24,6 +24,8 @@ pub enum Publication {
     Lost,
     /// It arrives, and nobody knows.
     AnswerLost,
+    /// It never arrives, and the answers of the batch are one too few.
+    Unanswered,
     /// It is refused.
     Refused(ErrorKind),
 }
@@ -187,12 +189,13 @@ impl Bus for Meddler {
         let mut answers = self.inner.publish(arriving.map(|(outgoing, _)| outgoing).collect()).await.into_iter();
         let unknown = || PublishOutcome::Unknown(error(ErrorKind::Timeout, "publish"));
         let answer = |decision| match decision {
-            Publication::Through => answers.next().expect("one answer each"),
-            Publication::AnswerLost => answers.next().map(|_| unknown()).expect("one answer each"),
-            Publication::Lost => unknown(),
-            Publication::Refused(kind) => PublishOutcome::Refused(error(kind, "publish")),
+            Publication::Through => answers.next(),
+            Publication::AnswerLost => answers.next().map(|_| unknown()),
+            Publication::Lost => Some(unknown()),
+            Publication::Unanswered => None,
+            Publication::Refused(kind) => Some(PublishOutcome::Refused(error(kind, "publish"))),
         };
-        decisions.into_iter().map(answer).collect()
+        decisions.into_iter().filter_map(answer).collect()
     }
 
     async fn subscribe(&self, subscription: &Subscription, options: SubscribeOptions) -> Result<Arc<dyn Receiver>> {
