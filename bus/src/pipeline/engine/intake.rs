@@ -11,7 +11,7 @@ use crate::pipeline::flight::{Flight, Guarded};
 use crate::pipeline::gate::Gate;
 use crate::pipeline::hand::{Held, Stage};
 use crate::pipeline::{Begun, Envelope, Failure, Handled};
-use crate::{Delivery, ErrorKind, MessageId, Result};
+use crate::{Delivery, Error, ErrorKind, MessageId, Result};
 
 use super::{Engine, Event};
 
@@ -157,7 +157,14 @@ impl Engine<'_> {
     pub(super) async fn begun(&mut self, places: Vec<usize>, result: Result<Vec<Begun>>) {
         self.owed_call_count -= 1;
         self.beginning_count = 0;
-        let answers = match result {
+        let complete = result.and_then(|answers| match answers.len() == places.len() {
+            true => Ok(answers),
+            false => {
+                let message = "the store answered another number of starts than it was asked for";
+                Err(Error::new(ErrorKind::Unexpected, "begin", message))
+            }
+        });
+        let answers = match complete {
             Ok(answers) => answers,
             Err(error) => {
                 for place in places {
