@@ -38,6 +38,7 @@ pub(super) async fn run(stream: TcpStream, edge: Edge, limits: Limits, stop: Can
         .serve_connection(io, service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
