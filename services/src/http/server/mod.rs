@@ -58,6 +58,7 @@ pub async fn serve(listener: TcpListener, edge: Edge, limits: Limits, stop: Canc
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted; trying again shortly");
                 tokio::select! {
+                    biased;
                     () = stop.cancelled() => break,
                     () = TokioTimer::new().sleep(ACCEPT_PAUSE) => {}
                 }
