@@ -131,6 +131,7 @@ fn a_bus_that_cannot_be_received_from_pauses_and_resumes() {
             std::future::pending::<()>().await;
         };
         tokio::select! {
+            biased;
             () = mend => {}
             () = outlast(&rig, pipeline, "receive: receive: the test says so") => {}
         }
@@ -156,6 +157,7 @@ fn a_store_that_cannot_count_attempts_pauses_and_resumes() {
             std::future::pending::<()>().await;
         };
         tokio::select! {
+            biased;
             () = mend => {}
             () = outlast(&rig, pipeline, "store: begin: the store is down") => {}
         }
