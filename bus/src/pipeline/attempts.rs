@@ -18,7 +18,8 @@ pub trait Attempts: Send + Sync {
     /// `Ok` promises that the counts, and whatever an answer of [`Begun::Done`] rests on, are durable.
     ///
     /// # Errors
-    /// Any error pauses the subscription: nothing was started.
+    /// Any error pauses the subscription. Nothing was started, though starts may have been counted: an
+    /// answer that is lost leaves that open.
     async fn begin(&self, subscription: &Subscription, messages: &[MessageId]) -> Result<Vec<Begun>>;
 
     /// Takes one start back from each message: its handler found a dependency down.

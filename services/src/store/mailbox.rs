@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use bus::inbox::{Committed, Inbox, Parts};
 use bus::outbox::{Outbox, OutboxRow, Relayed};
 use bus::pipeline::{Attempts, Begun};
-use bus::{Destination, Message, MessageId, MessageKey, Outgoing, Result, Seams, Subscription};
+use bus::{MessageId, Outgoing, Result, Seams, Subscription};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tracing::error;
 
+use super::outgoing_row::{OutgoingRow, check};
 use super::{Batch, Direction, Key, Store, Table, Written, decode, encode};
 
 /// How long a message id is remembered: SQS, which keeps messages longest, keeps them 14 days.
@@ -33,18 +34,6 @@ pub struct Mailbox {
 struct InboxRow {
     attempts: u32,
     done: bool,
-}
-
-/// A message as it waits. Bodies are text: everything the services send is JSON.
-#[derive(Debug, Serialize, Deserialize)]
-struct OutgoingRow {
-    destination: String,
-    message_id: String,
-    key: Option<String>,
-    content_type: Option<String>,
-    body: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    refusal: Option<String>,
 }
 
 impl Mailbox {
@@ -69,12 +58,15 @@ impl Mailbox {
     /// Applies `batch` and adds `outgoing` to the outbox, all or nothing.
     ///
     /// # Errors
-    /// As for [`Store::apply`].
+    /// [`Invalid`](bus::ErrorKind::Invalid) for a body that is no text; otherwise as for [`Store::apply`].
     pub async fn apply(&self, batch: Batch, outgoing: &[Outgoing]) -> Result<Written> {
-        let batch = outgoing.iter().fold(batch, |batch, message| batch.append(Table::Outbox, encode(&to_row(message))));
+        let batch = outgoing
+            .iter()
+            .fold(batch, |batch, message| batch.append(Table::Outbox, encode(&OutgoingRow::of(message))));
         if outgoing.is_empty() {
             return self.store.apply(batch).await;
         }
+        check(outgoing)?;
         let landing = Landing { mailbox: self, landed: false };
         let written = self.store.apply(batch).await;
         landing.done();
@@ -96,7 +88,7 @@ impl Mailbox {
     pub async fn unpark(&self) -> Result<()> {
         for (key, value) in self.store.scan(&Table::Parked.all(), Direction::Forward, usize::MAX).await? {
             let (Some(sequence), Ok(parked)) = (key.last_number(), decode::<OutgoingRow>(&value)) else { continue };
-            let row = OutgoingRow { refusal: None, ..parked };
+            let row = parked.refused(None);
             let batch = Batch::new().expect(key.clone(), Some(value)).delete(key);
             let _ = self.store.apply(batch.put(Table::Outbox.number(sequence), encode(&row))).await?;
         }
@@ -177,29 +169,6 @@ fn inbox_key(subscription: &Subscription, message_id: &MessageId) -> Key {
     Table::Inbox.key("").text(&subscription.to_string()).then(message_id.to_string())
 }
 
-fn to_row(outgoing: &Outgoing) -> OutgoingRow {
-    let message = outgoing.message();
-    OutgoingRow {
-        destination: outgoing.destination().to_string(),
-        message_id: message.id().to_string(),
-        key: message.key().map(ToString::to_string),
-        content_type: message.content_type().map(ToOwned::to_owned),
-        body: String::from_utf8_lossy(message.body()).into_owned(),
-        refusal: None,
-    }
-}
-
-fn from_row(row: OutgoingRow) -> Result<Outgoing> {
-    let mut message = Message::new(MessageId::parse(&row.message_id)?, row.body);
-    if let Some(key) = &row.key {
-        message = message.with_key(MessageKey::new(key)?);
-    }
-    if let Some(content_type) = row.content_type {
-        message = message.with_content_type(content_type);
-    }
-    Ok(Outgoing::new(Destination::new(&row.destination)?, message))
-}
-
 #[async_trait]
 impl Attempts for Mailbox {
     async fn begin(&self, subscription: &Subscription, messages: &[MessageId]) -> Result<Vec<Begun>> {
@@ -249,7 +218,7 @@ impl Outbox for Mailbox {
         let mut rows = Vec::new();
         for (key, value) in self.store.scan(&range, Direction::Forward, max).await? {
             let sequence = key.last_number().unwrap_or_default();
-            match decode(&value).and_then(from_row) {
+            match decode(&value).and_then(OutgoingRow::into_outgoing) {
                 Ok(outgoing) => rows.push(OutboxRow { sequence, outgoing }),
                 // One row that cannot be read must not keep all others from being published.
                 Err(error) => {
@@ -286,7 +255,7 @@ impl Outbox for Mailbox {
                 Relayed::Parked(sequence, reason) => {
                     let key = Table::Outbox.number(*sequence);
                     let Some(stored) = self.store.get(&key).await? else { continue };
-                    let parked = OutgoingRow { refusal: Some(reason.clone()), ..decode(&stored)? };
+                    let parked = decode::<OutgoingRow>(&stored)?.refused(Some(reason.clone()));
                     batch = batch.delete(key).put(Table::Parked.number(*sequence), encode(&parked));
                 }
             }

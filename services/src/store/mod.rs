@@ -11,6 +11,7 @@ mod evaluate;
 mod journaled;
 mod mailbox;
 mod memory;
+mod outgoing_row;
 mod prune;
 mod rows;
 mod table;
