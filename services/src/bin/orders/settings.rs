@@ -136,7 +136,7 @@ impl Settings {
     pub(crate) fn check_serving(&self) -> Result<(), Failure> {
         if self.role != Role::All && self.bus.scheme() == "memory" {
             return Err(Failure::usage("memory:// cannot cross processes, and --role runs one side only").hint(
-                "run both sides in one process with --role all; two processes need a broker (sqs://, amqp://, kafka://) and a build that has its backend",
+                "run both sides in one process with --role all; two processes need a broker: --bus sqs://…, amqp://… or kafka://…, in a build that has its backend",
             ));
         }
         if self.role == Role::All && self.producer_addr == self.consumer_addr && self.producer_addr.port() != 0 {
