@@ -44,8 +44,7 @@ fn while_the_producer_does_not_listen_nothing_is_dead_lettered_and_then_everythi
                 world.network.put_between(Between::ClosedPort);
                 let mut numbers = Vec::new();
                 for index in 0..20 {
-                    let order = client.place(&format!("key-{index}"), "tea", 1, "1.00").await;
-                    numbers.push(order["orderNumber"].as_str().expect("a number").to_owned());
+                    numbers.push(client.order(&format!("key-{index}"), "tea", 1, "1.00").await);
                     world.seams.clock.sleep(Duration::from_secs(30)).await;
                 }
                 for number in &numbers {
@@ -79,8 +78,7 @@ fn an_order_cancelled_after_processing_and_before_its_result_arrives_is_undone()
                 client.place("warm-up", "tea", 1, "1.00").await;
                 world.seams.clock.sleep(Duration::from_secs(1)).await;
                 world.network.put_between(Between::ClosedPort);
-                let order = client.place("key", "tea", 3, "2.50").await;
-                let number = order["orderNumber"].as_str().expect("a number").to_owned();
+                let number = client.order("key", "tea", 3, "2.50").await;
                 let processed = format!("/api/processed-orders/{number}");
                 while client.consumer(&processed).await.is_none_or(|row| row["status"] != "COMPLETED") {
                     world.seams.clock.sleep(Duration::from_millis(100)).await;
@@ -103,8 +101,7 @@ fn a_cancellation_after_the_result_is_a_conflict_and_repeating_one_is_not() {
         let client = world.client();
         world
             .alongside(async {
-                let order = client.place("key", "tea", 1, "1.00").await;
-                let number = order["orderNumber"].as_str().expect("a number").to_owned();
+                let number = client.order("key", "tea", 1, "1.00").await;
                 client.settled(&number, "COMPLETED", PATIENCE).await.expect("completed");
                 let (status, _) = client.post(&format!("/api/orders/{number}/cancel")).await.expect("answered");
                 assert_eq!(status, StatusCode::CONFLICT);
@@ -122,8 +119,7 @@ fn an_order_cancelled_before_anybody_processes_it_leaves_no_trace_in_the_books()
         let number = tokio::select! {
             biased;
             number = async {
-                let order = client.place("key", "tea", 1, "1.00").await;
-                let number = order["orderNumber"].as_str().expect("a number").to_owned();
+                let number = client.order("key", "tea", 1, "1.00").await;
                 client.post(&format!("/api/orders/{number}/cancel")).await.expect("answered");
                 assert_eq!(client.post(&format!("/api/orders/{number}/cancel")).await.expect("answered").0, StatusCode::OK);
                 number
@@ -152,16 +148,14 @@ fn what_cannot_be_delivered_or_paid_fails_on_both_sides_with_its_reason_and_empt
                 for (product, quantity, price, reason) in
                     [("rare", 2, "1.00", "OUT_OF_STOCK"), ("tea", 10, "100.01", "PAYMENT_DECLINED")]
                 {
-                    let order = client.place(reason, product, quantity, price).await;
-                    let number = order["orderNumber"].as_str().expect("a number").to_owned();
+                    let number = client.order(reason, product, quantity, price).await;
                     client.settled(&number, "FAILED", PATIENCE).await.expect("failed on both sides");
                     let order = client.producer(&format!("/api/orders/{number}")).await.expect("the producer answers");
                     assert_eq!(order["failureReason"], reason);
                     let (stock, payments, shipments) = client.books(&number).await;
                     assert_eq!((stock, net(&payments), shipments), (0, 0.0, 0), "{payments}");
                 }
-                let order = client.place("one left", "rare", 1, "1.00").await;
-                let number = order["orderNumber"].as_str().expect("a number").to_owned();
+                let number = client.order("one left", "rare", 1, "1.00").await;
                 client.settled(&number, "COMPLETED", PATIENCE).await.expect("the last one is sold");
                 let books = client.consumer("/api/books").await.expect("the consumer answers");
                 assert_eq!(books["products"]["rare"]["onHand"], 0, "{books}");
@@ -184,8 +178,7 @@ fn strange_messages_are_noted_or_kept_as_dead_letters_and_never_block_the_queue(
                 publish(&world, sync_queue(), "m-2", unknown_order).await;
                 publish(&world, sync_queue(), "m-3", "{broken").await;
                 publish(&world, order_queue(), "m-4", r#"{"orderNumber":"X-1"}"#).await;
-                let order = client.place("key", "tea", 1, "1.00").await;
-                let number = order["orderNumber"].as_str().expect("a number").to_owned();
+                let number = client.order("key", "tea", 1, "1.00").await;
                 client.settled(&number, "COMPLETED", PATIENCE).await.expect("the queues flow");
                 assert_eq!(dead_letter_count(&world), 2, "the two unreadable ones, at once");
                 assert_eq!((waiting_count(&world, sync_queue()), waiting_count(&world, order_queue())), (0, 0));
@@ -225,14 +218,14 @@ fn an_order_whose_messages_were_lost_is_found_by_the_reconciler() {
         let number = tokio::select! {
             biased;
             number = async {
-                let order = client.place("key", "tea", 1, "1.00").await;
+                let number = client.order("key", "tea", 1, "1.00").await;
                 while waiting_count(&world, sync_queue()) == 0 {
                     world.seams.clock.sleep(Duration::from_millis(10)).await;
                 }
                 for queue in [order_queue(), sync_queue()] {
                     swallow_one(&world, queue).await;
                 }
-                order["orderNumber"].as_str().expect("a number").to_owned()
+                number
             } => number,
             () = world.producer() => unreachable!("runs until dropped"),
         };
@@ -255,8 +248,7 @@ fn a_404_of_a_proxy_without_a_producer_loses_no_result() {
                 client.place("warm-up", "tea", 1, "1.00").await;
                 world.seams.clock.sleep(Duration::from_secs(1)).await;
                 world.network.put_between(Between::LostProxy);
-                let order = client.place("key", "tea", 1, "1.00").await;
-                let number = order["orderNumber"].as_str().expect("a number").to_owned();
+                let number = client.order("key", "tea", 1, "1.00").await;
                 world.seams.clock.sleep(PATIENCE).await;
                 let row =
                     client.consumer(&format!("/api/processed-orders/{number}")).await.expect("processed meanwhile");
@@ -279,8 +271,7 @@ fn a_result_that_contradicts_the_producers_stops_no_other_order_from_being_mende
                 client.place("warm-up", "tea", 1, "1.00").await;
                 world.seams.clock.sleep(Duration::from_secs(1)).await;
                 world.network.put_between(Between::ClosedPort);
-                let order = client.place("key", "tea", 1, "1.00").await;
-                let number = order["orderNumber"].as_str().expect("a number").to_owned();
+                let number = client.order("key", "tea", 1, "1.00").await;
                 world.seams.clock.sleep(Duration::from_secs(5)).await;
                 let result = serde_json::json!({"status": "FAILED", "expectedVersion": 1, "messageId": "m",
                 "processedAt": "2025-09-01T00:51:07Z", "failureReason": "OUT_OF_STOCK"});
@@ -289,8 +280,7 @@ fn a_result_that_contradicts_the_producers_stops_no_other_order_from_being_mende
                 world.seams.clock.sleep(PATIENCE).await;
                 let row = client.consumer(&format!("/api/processed-orders/{number}")).await.expect("processed");
                 assert_eq!((&row["status"], &row["resultAcknowledged"]), (&"COMPLETED".into(), &true.into()), "{row}");
-                let other = client.place("other", "tea", 1, "1.00").await;
-                let other = other["orderNumber"].as_str().expect("a number").to_owned();
+                let other = client.order("other", "tea", 1, "1.00").await;
                 client.settled(&other, "COMPLETED", PATIENCE).await.expect("goes its way");
                 let (status, done) = client.reconcile().await;
                 assert_eq!((status, &done["resent"]), (StatusCode::OK, &0.into()), "nothing is left to bring: {done}");

@@ -43,6 +43,12 @@ impl Client {
         }
     }
 
+    /// Places an order like [`place`](Self::place) and answers its number.
+    pub async fn order(&self, key: &str, product: &str, quantity: u32, price: &str) -> String {
+        let order = self.place(key, product, quantity, price).await;
+        order["orderNumber"].as_str().expect("every order has a number").to_owned()
+    }
+
     /// Posts to the producer once.
     pub async fn post(&self, path: &str) -> Result<(StatusCode, Value), String> {
         let request = http::Request::builder().method(Method::POST).uri(path).body(Bytes::new()).expect("a request");
