@@ -42,7 +42,7 @@ impl Journal {
     ///
     /// [`OpenError::Held`] if the directory is in use, [`OpenError::Damaged`] if acknowledged data
     /// is missing or unreadable, [`OpenError::Io`] if the system refuses.
-    #[allow(clippy::needless_pass_by_value, reason = "options are made for one open")]
+    #[expect(clippy::needless_pass_by_value, reason = "options are made for one open")]
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
         let store = open_store(dir, &options)?;
         let db = store.reader();

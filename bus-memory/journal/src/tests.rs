@@ -1,5 +1,4 @@
 //! Promises that need a hand on the committer: the sync is held, or broken.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::io;
 use std::ops::Bound;

@@ -49,7 +49,6 @@ mod respond;
 mod router;
 pub mod server;
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests;
 
 pub use bearer::Bearer;
