@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bus::capability::Order;
+use bus::capability::{Counting, Order};
 use bus::registry::Backend;
 use bus::{Bus, BusUrl, Error, ErrorKind, Result, Seams};
 
@@ -20,7 +20,8 @@ use crate::{MemoryBus, MemoryOptions};
 /// | `lease`, `lease_total_max` | duration, `none` | length of a lease, and with all extensions |
 /// | `delay_max`, `nack_delay_max` | duration, `none` | longest delays |
 /// | `order` | `key`, `none` | order over competing receivers |
-/// | `extendable`, `receive_count`, `dead_letters`, `groups`, `publish_atomic`, `settle_confirmed` | `on`, `off` | see [`MemoryOptions`] |
+/// | `depth` | `exact`, `approximate`, `none` | how waiting messages are counted |
+/// | `extendable`, `receive_count`, `dead_letters`, `groups`, `publish_atomic`, `settle_confirmed`, `purge` | `on`, `off` | see [`MemoryOptions`] |
 ///
 /// A duration is a whole number with its unit: `500ms`, `30s`, `5m`, `12h`, `15d`.
 ///
@@ -54,6 +55,8 @@ const OPTIONS: &[&str] = &[
     "groups",
     "publish_atomic",
     "settle_confirmed",
+    "depth",
+    "purge",
 ];
 
 impl MemoryBackend {
@@ -115,6 +118,8 @@ fn options(url: &BusUrl) -> Result<MemoryOptions> {
     set(url, "groups", &mut options.groups, switch)?;
     set(url, "publish_atomic", &mut options.publish_atomic, switch)?;
     set(url, "settle_confirmed", &mut options.settle_confirmed, switch)?;
+    set(url, "depth", &mut options.depth, counting)?;
+    set(url, "purge", &mut options.purge, switch)?;
     Ok(options)
 }
 
@@ -147,6 +152,15 @@ fn order(text: &str) -> std::result::Result<Order, &'static str> {
         "key" => Ok(Order::PerKey),
         "none" => Ok(Order::None),
         _ => Err("`key` or `none`"),
+    }
+}
+
+fn counting(text: &str) -> std::result::Result<Counting, &'static str> {
+    match text {
+        "exact" => Ok(Counting::Exact),
+        "approximate" => Ok(Counting::Approximate),
+        "none" => Ok(Counting::None),
+        _ => Err("`exact`, `approximate` or `none`"),
     }
 }
 

@@ -84,6 +84,10 @@ impl Broker {
         true
     }
 
+    pub(crate) fn require_open(&self, operation: &'static str) -> Result<()> {
+        if self.topology().is_closed { Err(refusal::closed(operation)) } else { Ok(()) }
+    }
+
     pub(crate) fn state(&self) -> BusState {
         if let Some(failure) = self.ledger.as_ref().and_then(Ledger::failure) {
             return BusState::Down(format!("{failure}; restart the process"));

@@ -84,4 +84,3 @@ mod refusal;
 pub use crate::backend::MemoryBackend;
 pub use crate::memory_bus::MemoryBus;
 pub use crate::options::MemoryOptions;
-pub use crate::queue::Depth;

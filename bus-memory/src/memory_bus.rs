@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bus::capability::Counting;
 use bus::{
-    Bus, BusState, Capability, ClockExt, Declaration, Error, ErrorKind, Outgoing, PublishOutcome, Receiver, Result,
-    Seams, SubscribeOptions, Subscription,
+    Bus, BusState, Capability, ClockExt, Declaration, Depth, Error, ErrorKind, Outgoing, PublishOutcome, Receiver,
+    Result, Seams, SubscribeOptions, Subscription,
 };
 
 use crate::MemoryOptions;
 use crate::broker::Broker;
+use crate::ledger::Entries;
 use crate::publish::publish;
-use crate::queue::Depth;
+use crate::queue::Queue;
 use crate::receiver::MemoryReceiver;
 use crate::refusal;
 use crate::topology::Topology;
@@ -54,14 +56,17 @@ impl MemoryBus {
         }
     }
 
-    /// How many messages of a subscription are where.
+    /// What [`Bus::depth`] answers, without a future: exact, also with counting switched off.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) when it was not declared.
-    pub fn depth(&self, subscription: &Subscription) -> Result<Depth> {
+    pub fn depth_now(&self, subscription: &Subscription) -> Result<Depth> {
+        Ok(self.queue(subscription, "depth")?.depth())
+    }
+
+    fn queue(&self, subscription: &Subscription, operation: &'static str) -> Result<Arc<Queue>> {
         let queue = self.broker.topology().queue(subscription);
-        let queue = queue.ok_or_else(|| refusal::unsubscribable(subscription, "depth"))?;
-        Ok(queue.depth())
+        queue.ok_or_else(|| refusal::unsubscribable(subscription, operation))
     }
 }
 
@@ -96,6 +101,30 @@ impl Bus for MemoryBus {
             return Err(refusal::unsubscribable(subscription, "subscribe"));
         };
         Ok(Arc::new(MemoryReceiver::open(Arc::clone(&self.broker), node, queue, options)?))
+    }
+
+    async fn depth(&self, subscription: &Subscription) -> Result<Depth> {
+        self.broker.require_open("depth")?;
+        if self.broker.options.depth == Counting::None {
+            return Err(refusal::uncounted(subscription));
+        }
+        self.depth_now(subscription)
+    }
+
+    async fn purge(&self, subscription: &Subscription) -> Result<()> {
+        self.broker.require_open("purge")?;
+        if !self.broker.options.purge {
+            return Err(refusal::unpurgeable(subscription));
+        }
+        let queue = self.queue(subscription, "purge")?;
+        let purged = queue.with_now(|state, _| state.purge());
+        queue.discard(purged.messages, purged.freed);
+        let Some(ledger) = &self.broker.ledger else { return Ok(()) };
+        let mut entries = Entries::default();
+        for row in &purged.spent {
+            entries.delete(queue.number(), *row);
+        }
+        ledger.commit(entries, "purge").await
     }
 
     async fn close(&self, deadline: Duration) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bus::Capability;
-use bus::capability::{Durability, LeaseTerms, Order, Reach};
+use bus::capability::{Counting, Durability, LeaseTerms, Order, Reach};
 
 /// How many messages a queue holds unless told otherwise.
 pub const CAPACITY_COUNT: usize = 65_536;
@@ -58,6 +58,10 @@ pub struct MemoryOptions {
     pub publish_atomic: bool,
     /// Whether settlements are answered `Settled`; without, `Sent`.
     pub settle_confirmed: bool,
+    /// How exactly waiting messages are counted; `Approximate` counts exactly, and promises less.
+    pub depth: Counting,
+    /// Whether a subscription can be emptied.
+    pub purge: bool,
 }
 
 impl Default for MemoryOptions {
@@ -75,6 +79,8 @@ impl Default for MemoryOptions {
             groups: true,
             publish_atomic: true,
             settle_confirmed: true,
+            depth: Counting::Exact,
+            purge: true,
         }
     }
 }
@@ -94,6 +100,8 @@ impl MemoryOptions {
             message_bytes_max: self.message_bytes_max,
             publish_atomic: self.publish_atomic,
             settle_confirmed: self.settle_confirmed,
+            depth: self.depth,
+            purge: self.purge,
         }
     }
 }

@@ -17,6 +17,16 @@ pub(crate) fn unsubscribable(subscription: &Subscription, operation: &'static st
         .with("subscription", subscription)
 }
 
+pub(crate) fn uncounted(subscription: &Subscription) -> Error {
+    Error::new(ErrorKind::Unsupported, "depth", "this bus does not count what waits; receive to find out")
+        .with("subscription", subscription)
+}
+
+pub(crate) fn unpurgeable(subscription: &Subscription) -> Error {
+    Error::new(ErrorKind::Unsupported, "purge", "this bus does not purge; receive and ack what is not wanted")
+        .with("subscription", subscription)
+}
+
 pub(crate) fn too_large(message: &Message, bytes: usize, bytes_max: usize) -> Error {
     let text = format!("the message has {bytes} bytes, at most {bytes_max} are allowed; send a reference to the data");
     Error::new(ErrorKind::TooLarge, "publish", text).with("message_id", message.id())

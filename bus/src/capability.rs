@@ -34,6 +34,10 @@ pub struct Capability {
     pub publish_atomic: bool,
     /// Whether settlements are answered; otherwise they are [`Sent`](crate::SettleOutcome::Sent).
     pub settle_confirmed: bool,
+    /// How exactly [`Bus::depth`](crate::Bus::depth) counts.
+    pub depth: Counting,
+    /// Whether [`Bus::purge`](crate::Bus::purge) empties a subscription.
+    pub purge: bool,
 }
 
 /// What an accepted message survives, weakest first.
@@ -63,6 +67,17 @@ pub enum Order {
     None,
     /// Per key, over competing consumers, nacks and expired leases.
     PerKey,
+}
+
+/// How exactly a bus counts what waits, weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counting {
+    /// Not at all.
+    None,
+    /// Near the truth, and right once nothing has moved for a while.
+    Approximate,
+    /// As of one moment.
+    Exact,
 }
 
 /// The terms on which a delivery is held.

@@ -63,21 +63,27 @@ pub trait ClockExt: Clock {
 
     /// Runs `work` for at most `limit`; `None` when time ran out, and `work` was dropped.
     fn timeout<F: Future + Send>(&self, limit: Duration, work: F) -> impl Future<Output = Option<F::Output>> + Send {
-        let mut deadline = self.sleep_until(self.now() + limit);
-        async move {
-            let mut work = pin!(work);
-            std::future::poll_fn(move |context| {
-                if let Poll::Ready(output) = work.as_mut().poll(context) {
-                    return Poll::Ready(Some(output));
-                }
-                Pin::new(&mut deadline).poll(context).map(|()| None)
-            })
-            .await
-        }
+        within(self.sleep_until(self.now() + limit), work)
+    }
+
+    /// The same for work that stays on its thread.
+    fn timeout_here<F: Future>(&self, limit: Duration, work: F) -> impl Future<Output = Option<F::Output>> {
+        within(self.sleep_until(self.now() + limit), work)
     }
 }
 
 impl<C: Clock + ?Sized> ClockExt for C {}
+
+async fn within<F: Future>(mut deadline: Pin<Box<dyn Future<Output = ()> + Send + '_>>, work: F) -> Option<F::Output> {
+    let mut work = pin!(work);
+    std::future::poll_fn(move |context| {
+        if let Poll::Ready(output) = work.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        deadline.as_mut().poll(context).map(|()| None)
+    })
+    .await
+}
 
 /// The machine's clocks, on tokio's timer. The only place that reads them.
 ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    BusState, Capability, Declaration, Delivery, ExtendOutcome, Outgoing, PublishOutcome, Result, SettleOutcome,
+    BusState, Capability, Declaration, Delivery, Depth, ExtendOutcome, Outgoing, PublishOutcome, Result, SettleOutcome,
     Settlement, SubscribeOptions, Subscription, Token, Unsettled,
 };
 
@@ -40,6 +40,21 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) when it was not declared.
     async fn subscribe(&self, subscription: &Subscription, options: SubscribeOptions) -> Result<Arc<dyn Receiver>>;
+
+    /// How many messages of a subscription are where, as exactly as [`Capability::depth`] says.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) when it was not declared,
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) on a bus that does not count.
+    async fn depth(&self, subscription: &Subscription) -> Result<Depth>;
+
+    /// Removes for good what waits on a subscription, ready or delayed. Messages in flight may go
+    /// with it or stay with who has them, and those published meanwhile too.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) when it was not declared,
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) without [`Capability::purge`].
+    async fn purge(&self, subscription: &Subscription) -> Result<()>;
 
     /// Closes every receiver and flushes what was accepted, within `deadline`. Idempotent;
     /// afterwards every call answers [`Closed`](crate::ErrorKind::Closed).

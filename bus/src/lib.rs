@@ -42,6 +42,8 @@
 
 pub mod capability;
 pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod contract;
 pub mod dead_letter;
 pub mod delivery;
@@ -50,7 +52,9 @@ pub mod error;
 pub mod headers;
 pub mod inbox;
 mod interface;
+pub mod layer;
 pub mod message;
+pub mod middleware;
 pub mod name;
 pub mod outbox;
 pub mod outcome;
@@ -75,5 +79,5 @@ pub use outcome::{ExtendOutcome, PublishOutcome, Receipt, SettleOutcome};
 pub use registry::Registry;
 pub use seams::Seams;
 pub use settlement::{Settlement, Verdict};
-pub use topology::{BusState, Declaration, SubscribeOptions};
+pub use topology::{BusState, Declaration, Depth, SubscribeOptions};
 pub use url::BusUrl;

@@ -38,6 +38,25 @@ impl Default for SubscribeOptions {
     }
 }
 
+/// How many messages of a subscription are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Could be handed out, or will be once the message before them of their key is settled.
+    pub ready_count: usize,
+    /// Wait for a publish or nack delay to pass.
+    pub delayed_count: usize,
+    /// Are with a receiver.
+    pub in_flight_count: usize,
+}
+
+impl Depth {
+    /// All together.
+    #[must_use]
+    pub fn total_count(&self) -> usize {
+        self.ready_count + self.delayed_count + self.in_flight_count
+    }
+}
+
 /// How a bus is doing right now, for readiness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BusState {

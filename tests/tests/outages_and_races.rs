@@ -13,13 +13,13 @@ const PATIENCE: Duration = Duration::from_secs(300);
 fn dead_letter_count(world: &World) -> usize {
     let count = |queue: bus::Destination| {
         let dead_letters = Subscription::to(queue.dead_letters().expect("a legal name"));
-        world.bus.depth(&dead_letters).expect("declared with its queue").ready_count
+        world.bus.depth_now(&dead_letters).expect("declared with its queue").ready_count
     };
     count(order_queue()) + count(sync_queue())
 }
 
 fn waiting_count(world: &World, queue: bus::Destination) -> usize {
-    let depth = world.bus.depth(&Subscription::to(queue)).expect("declared");
+    let depth = world.bus.depth_now(&Subscription::to(queue)).expect("declared");
     depth.ready_count + depth.delayed_count + depth.in_flight_count
 }
 

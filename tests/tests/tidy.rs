@@ -96,6 +96,7 @@ fn files_stay_small() {
 #[test]
 fn the_contract_knows_no_broker_no_http_and_no_database() {
     let manifest = fs::read_to_string(root().join("bus/Cargo.toml")).expect("a manifest");
+    let manifest = manifest.split("[dev-dependencies]").next().expect("what comes before the first");
     for foreign in ["aws", "lapin", "rdkafka", "reqwest", "hyper", "warp", "http", "sled", "journal", "bus-memory"] {
         assert!(!manifest.lines().any(|line| line.starts_with(foreign)), "bus depends on {foreign}");
     }

@@ -106,7 +106,7 @@ async fn check_order(client: &Client, number: &str, status: &str) {
 async fn check_nothing_is_left(world: &World) {
     for queue in [order_queue(), sync_queue()] {
         for waiting in [queue.dead_letters().expect("a legal name"), queue] {
-            let depth = world.bus.depth(&Subscription::to(waiting.clone())).expect("declared");
+            let depth = world.bus.depth_now(&Subscription::to(waiting.clone())).expect("declared");
             assert_eq!((depth.ready_count, depth.delayed_count, depth.in_flight_count), (0, 0, 0), "{waiting}");
         }
     }

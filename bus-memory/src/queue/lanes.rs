@@ -89,6 +89,18 @@ impl Lanes {
             found.remove();
         }
     }
+
+    /// A message that was not in flight is gone.
+    pub(crate) fn forget(&mut self, key: NonZeroU64, sequence: u64) {
+        let Entry::Occupied(mut found) = self.0.entry(key) else { return };
+        if let Some(waiting) = &mut found.get_mut().waiting {
+            waiting.parked.remove(&sequence);
+            waiting.away.remove(&sequence);
+        }
+        if found.get().is_idle() {
+            found.remove();
+        }
+    }
 }
 
 impl Lane {

@@ -9,6 +9,7 @@ mod hand_out;
 mod incoming;
 mod lanes;
 mod leases;
+mod purge;
 mod ready;
 mod room;
 mod settle;
@@ -20,15 +21,13 @@ mod watch;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bus::{Clock, Delivery, Message, Moment, Returns, Subscription, Token};
+use bus::{Clock, Delivery, Depth, Message, Moment, Returns, Subscription, Token};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use self::incoming::{Batch, Incoming};
 use self::waste::Waste;
 use crate::MemoryOptions;
-
-pub use self::state::Depth;
 
 pub(crate) use self::hand_out::HandedOut;
 pub(crate) use self::room::{Closed, Load, Room};

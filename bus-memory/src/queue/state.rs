@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bus::capability::{LeaseTerms, Order};
-use bus::{Message, Moment, SubscribeOptions, Token};
+use bus::{Depth, Message, Moment, SubscribeOptions, Token};
 use slab::Slab;
 
 use super::incoming::{Batch, Incoming};
@@ -15,17 +15,6 @@ use super::slot::{LaneKey, Place, Slot};
 use super::watch::Watch;
 use crate::MemoryOptions;
 use crate::ledger::Row;
-
-/// How many messages of a queue are where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Depth {
-    /// Could be handed out, or will be once the message before them of their key is settled.
-    pub ready_count: usize,
-    /// Wait for a publish or nack delay to pass.
-    pub delayed_count: usize,
-    /// Are with a receiver.
-    pub in_flight_count: usize,
-}
 
 /// A message about to enter a queue.
 #[derive(Clone, Debug)]
@@ -59,11 +48,11 @@ pub(crate) struct State {
     pub(super) slots: Slab<Slot>,
     pub(super) ready: Ready,
     /// Published with a delay, by the moment they are due and then as accepted.
-    delayed: BTreeMap<(Moment, u64), Draft>,
+    pub(super) delayed: BTreeMap<(Moment, u64), Draft>,
     /// Counts delayed messages.
     delayed_number: u64,
     /// Given back with a delay: due, sequence and slot.
-    away: BTreeSet<(Moment, u64, u32)>,
+    pub(super) away: BTreeSet<(Moment, u64, u32)>,
     /// `None`: this bus keeps no order per key.
     pub(super) lanes: Option<Lanes>,
     pub(super) leases: Leases,

@@ -35,7 +35,7 @@ async fn a_rejected_message_is_kept_with_its_provenance() {
     ] {
         assert_eq!(found.headers().text(name), Some(value), "{name}");
     }
-    assert_eq!(rig.bus.depth(&subscription).expect("declared").in_flight_count, 0, "moved, not copied");
+    assert_eq!(rig.bus.depth_now(&subscription).expect("declared").in_flight_count, 0, "moved, not copied");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bus::Depth;
 use bus::capability::Durability;
 use bus::{Bus, BusState, BusUrl, Declaration, Registry, Seams, SubscribeOptions, Subscription, dead_letter};
-use bus_memory::{Depth, MemoryBackend, MemoryBus, MemoryOptions};
+use bus_memory::{MemoryBackend, MemoryBus, MemoryOptions};
 
 use crate::rig::*;
 
@@ -32,7 +33,7 @@ async fn close(rig: Rig) {
 }
 
 fn depth(rig: &Rig, subscription: &Subscription) -> Depth {
-    rig.bus.depth(subscription).expect("declared")
+    rig.bus.depth_now(subscription).expect("declared")
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ impl Rig {
     }
 
     pub(crate) fn ready_count(&self) -> usize {
-        self.bus.depth(&Subscription::to(orders())).expect("declared").ready_count
+        self.bus.depth_now(&Subscription::to(orders())).expect("declared").ready_count
     }
 }
 

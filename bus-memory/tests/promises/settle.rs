@@ -1,7 +1,8 @@
 use std::time::Duration;
 
+use bus::Depth;
 use bus::{Delivery, ErrorKind, SettleOutcome, SubscribeOptions, Subscription, Token};
-use bus_memory::{Depth, MemoryOptions};
+use bus_memory::MemoryOptions;
 
 use crate::rig::*;
 
@@ -16,7 +17,7 @@ async fn an_acked_message_is_gone_for_good() {
     drop(receiver);
     let again = rig.receiver().await;
     assert!(rig.poll(&again).await.is_empty());
-    assert_eq!(rig.bus.depth(&Subscription::to(orders())).expect("declared"), Depth::default());
+    assert_eq!(rig.bus.depth_now(&Subscription::to(orders())).expect("declared"), Depth::default());
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,9 +135,9 @@ async fn the_depth_tells_where_messages_are() {
     rig.publish_one(rig.outgoing("5").delayed(SECOND)).await;
     let mut batch: Vec<Delivery> = rig.take(&receiver, 3).await;
     settled(&receiver, batch.remove(0).nack(SECOND)).await;
-    let depth = rig.bus.depth(&Subscription::to(orders())).expect("declared");
+    let depth = rig.bus.depth_now(&Subscription::to(orders())).expect("declared");
     assert_eq!(depth, Depth { ready_count: 1, delayed_count: 2, in_flight_count: 2 });
     rig.sleep(SECOND).await;
-    let depth = rig.bus.depth(&Subscription::to(orders())).expect("declared");
+    let depth = rig.bus.depth_now(&Subscription::to(orders())).expect("declared");
     assert_eq!(depth, Depth { ready_count: 3, delayed_count: 0, in_flight_count: 2 });
 }

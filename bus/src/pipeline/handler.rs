@@ -18,6 +18,18 @@ pub trait Handler: Send + Sync {
     async fn handle(&self, envelope: Envelope) -> Handled;
 }
 
+/// A function from envelope to answer is a handler.
+#[async_trait]
+impl<F, W> Handler for F
+where
+    F: Fn(Envelope) -> W + Send + Sync,
+    W: Future<Output = Handled> + Send,
+{
+    async fn handle(&self, envelope: Envelope) -> Handled {
+        self(envelope).await
+    }
+}
+
 /// A handler's answer.
 pub type Handled = Result<(), Failure>;
 
@@ -58,7 +70,9 @@ pub struct Identity {
 }
 
 /// A message with what is known about its delivery.
-#[derive(Debug)]
+///
+/// A clone shares the message and costs a few pointers.
+#[derive(Clone, Debug)]
 pub struct Envelope {
     message: Message,
     message_id: MessageId,

@@ -120,7 +120,7 @@ impl Rig {
     /// Messages on the queue: ready, delayed and in flight.
     #[must_use]
     pub fn left_count(&self) -> usize {
-        let depth = self.bus.depth(&self.subscription()).expect("declared");
+        let depth = self.bus.depth_now(&self.subscription()).expect("declared");
         depth.ready_count + depth.delayed_count + depth.in_flight_count
     }
 

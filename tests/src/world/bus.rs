@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bus::{
-    Bus, BusState, Capability, Declaration, Delivery, ExtendOutcome, Outgoing, PublishOutcome, Receiver, Result,
+    Bus, BusState, Capability, Declaration, Delivery, Depth, ExtendOutcome, Outgoing, PublishOutcome, Receiver, Result,
     Returns, SettleOutcome, Settlement, SubscribeOptions, Subscription, Token, Unsettled, Verdict,
 };
 
@@ -108,6 +108,14 @@ impl Bus for WiredBus {
         let inner = self.tripwire.call("bus subscribe", &self.life, subscribe).await?;
         let holdings = Holdings { inner, life: self.life.clone(), death: self.death, unsettled: Mutex::default() };
         Ok(Arc::new(WiredReceiver { holdings: Arc::new(holdings), tripwire: self.tripwire.clone() }))
+    }
+
+    async fn depth(&self, subscription: &Subscription) -> Result<Depth> {
+        self.tripwire.call("bus depth", &self.life, self.inner.depth(subscription)).await
+    }
+
+    async fn purge(&self, subscription: &Subscription) -> Result<()> {
+        self.tripwire.call("bus purge", &self.life, self.inner.purge(subscription)).await
     }
 
     /// The bus belongs to the world, not to one of its services.

@@ -112,7 +112,7 @@ fn copies_after(producer: Arc<dyn ProducerApi>, answer_count: usize) -> Vec<Valu
         let consumer = Consumer::start(parts, settings, CancellationToken::new()).await.expect("it starts");
         let edge = consumer::edge(Arc::clone(&consumer));
         let waiting = || {
-            let depth = bus.depth(&Subscription::to(sync_queue())).expect("declared");
+            let depth = bus.depth_now(&Subscription::to(sync_queue())).expect("declared");
             depth.ready_count + depth.delayed_count + depth.in_flight_count
         };
         let script = async {
@@ -129,7 +129,7 @@ fn copies_after(producer: Arc<dyn ProducerApi>, answer_count: usize) -> Vec<Valu
                 copies.push(serde_json::from_slice(in_process::call(&edge, request).await.body()).expect("JSON"));
             }
             let dead_letters = Subscription::to(sync_queue().dead_letters().expect("a legal name"));
-            assert_eq!(bus.depth(&dead_letters).expect("declared").ready_count, 0);
+            assert_eq!(bus.depth_now(&dead_letters).expect("declared").ready_count, 0);
             copies
         };
         tokio::select! {

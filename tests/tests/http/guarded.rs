@@ -64,7 +64,7 @@ async fn alongside<T>(world: &World, scenario: impl Future<Output = T>) -> T {
 fn dead_letter_count(world: &World) -> usize {
     let count = |queue: bus::Destination| {
         let dead_letters = Subscription::to(queue.dead_letters().expect("a legal name"));
-        world.bus.depth(&dead_letters).expect("declared with its queue").ready_count
+        world.bus.depth_now(&dead_letters).expect("declared with its queue").ready_count
     };
     count(order_queue()) + count(sync_queue())
 }

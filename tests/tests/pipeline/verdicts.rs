@@ -20,7 +20,7 @@ fn an_acked_message_is_gone_for_good() {
         assert_eq!(rig.record.start_count(), 3, "{:?}", rig.record.starts());
         rig.pass(Duration::from_secs(24 * 60 * 60)).await;
         assert_eq!((rig.left_count(), rig.dead_letters().await.len()), (0, 0));
-        assert_eq!(rig.bus.depth(&rig.subscription()).unwrap(), bus_memory::Depth::default(), "nothing is in flight");
+        assert_eq!(rig.bus.depth_now(&rig.subscription()).unwrap(), bus::Depth::default(), "nothing is in flight");
     });
 }
 

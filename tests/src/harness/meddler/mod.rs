@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bus::{
-    Bus, BusState, Capability, Declaration, Error, ErrorKind, Outgoing, PublishOutcome, Receiver, Result, Seams,
+    Bus, BusState, Capability, Declaration, Depth, Error, ErrorKind, Outgoing, PublishOutcome, Receiver, Result, Seams,
     SubscribeOptions, Subscription, Token,
 };
 use bus_memory::MemoryBus;
@@ -202,6 +202,14 @@ impl Bus for Meddler {
         self.desk.enter("subscribe").await;
         let inner = self.inner.subscribe(subscription, options).await?;
         Ok(Arc::new(Meddled { inner, desk: Arc::clone(&self.desk) }))
+    }
+
+    async fn depth(&self, subscription: &Subscription) -> Result<Depth> {
+        self.inner.depth(subscription).await
+    }
+
+    async fn purge(&self, subscription: &Subscription) -> Result<()> {
+        self.inner.purge(subscription).await
     }
 
     async fn close(&self, deadline: Duration) -> Result<()> {

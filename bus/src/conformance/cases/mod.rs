@@ -1,0 +1,31 @@
+//! The cases, by part of the contract. Each function is one promise; its name is the sentence.
+
+mod publish;
+
+use super::Case;
+
+/// Lists the cases of a file: each with what it needs.
+macro_rules! cases {
+    ($area:literal: $($(#[$doc:meta])* $name:ident $([$($need:ident),+])?),+ $(,)?) => {
+        pub(super) const CASES: &[$crate::conformance::Case] = &[$(
+            $crate::conformance::Case {
+                area: $area,
+                name: stringify!($name),
+                needs: &[$($($crate::conformance::Need::$need),+)?],
+                run: |world| Box::pin($name(world)),
+            }
+        ),+];
+    };
+}
+use cases;
+
+/// Every case, in the order of a message's life.
+pub fn all() -> impl Iterator<Item = &'static Case> {
+    [publish::CASES].into_iter().flatten()
+}
+
+/// The case with this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Case> {
+    all().find(|case| case.name() == name)
+}

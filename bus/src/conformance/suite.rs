@@ -1,0 +1,52 @@
+//! Every case under every setting, as tests with a runner's usual output and options.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Completion, Trial};
+
+use super::{Harness, Verdict, cases, run};
+
+type Make = Arc<dyn Fn() -> Arc<dyn Harness> + Send + Sync>;
+
+/// The settings of a backend under which the contract is shown.
+///
+/// For a test with `harness = false`; takes the arguments of `cargo test`, so that
+/// `cargo test --test conformance -- --list` prints the contract.
+#[derive(Default)]
+pub struct Suite {
+    settings: Vec<(String, Make)>,
+}
+
+impl Suite {
+    /// No setting yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a setting; `make` is called once for each case.
+    #[must_use]
+    pub fn setting<H: Harness>(mut self, name: &str, make: impl Fn() -> H + Send + Sync + 'static) -> Self {
+        self.settings.push((name.to_owned(), Arc::new(move || Arc::new(make()))));
+        self
+    }
+
+    /// Runs what the command line asks for. Any failed case makes the exit code one of failure.
+    #[must_use]
+    pub fn main(self) -> ExitCode {
+        let mut trials = Vec::new();
+        for (setting, make) in self.settings {
+            for case in cases::all() {
+                let make = Arc::clone(&make);
+                let name = format!("[{setting}] {}: {}", case.area(), case.sentence());
+                trials.push(Trial::ignorable_test(name, move || match run(case, make()) {
+                    Verdict::Passed => Ok(Completion::Completed),
+                    Verdict::Skipped(flag) => Ok(Completion::ignored_with(flag)),
+                    Verdict::Failed(how) => Err(how.into()),
+                }));
+            }
+        }
+        libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    }
+}
