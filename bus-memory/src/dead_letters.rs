@@ -1,7 +1,10 @@
 //! Rejected messages: moved whole, with headers that say where they came from and why.
 
-use bus::{Message, SettleOutcome, dead_letter};
 use std::time::Duration;
+
+use bus::SettleOutcome;
+use bus::dead_letter::{self, Rejection};
+use jiff::Timestamp;
 
 use crate::arrival::{Arrival, Target};
 use crate::broker::Broker;
@@ -51,12 +54,12 @@ impl Burial {
     ) {
         let indexes: Vec<usize> = buried.iter().map(|one| one.index).collect();
         let mut moved = Entries::default();
-        let now = broker.seams.clock.wall().to_string();
+        let now = broker.seams.clock.wall();
         let drafts: Vec<Draft> = buried
             .into_iter()
             .map(|one| {
                 moved.delete(origin.number(), one.row);
-                dead(one, origin, &now)
+                dead(one, origin, now)
             })
             .collect();
         if drafts.is_empty() {
@@ -84,23 +87,10 @@ impl Drop for Burial {
     }
 }
 
-fn dead(buried: Buried, origin: &Queue, now: &str) -> Draft {
+fn dead(buried: Buried, origin: &Queue, now: Timestamp) -> Draft {
     let Buried { mut message, reason, receive_count, .. } = buried;
-    mark(&mut message, origin, reason, receive_count, now);
+    let rejection = Rejection { subscription: origin.subscription(), reason: &reason, receive_count, at: now };
+    dead_letter::mark(&mut message, &rejection);
     let (bytes, lane) = (message.size_bytes(), LaneKey::of(message.key()));
     Draft { message, bytes, lane, delay: Duration::ZERO, row: Row::default() }
-}
-
-fn mark(message: &mut Message, origin: &Queue, reason: String, receive_count: Option<u32>, now: &str) {
-    let subscription = origin.subscription();
-    let headers = message.headers_mut();
-    headers.set(dead_letter::REASON, reason);
-    headers.set(dead_letter::DESTINATION, subscription.destination().to_string());
-    if let Some(group) = subscription.group() {
-        headers.set(dead_letter::GROUP, group.to_string());
-    }
-    if let Some(count) = receive_count {
-        headers.set(dead_letter::RECEIVE_COUNT, count.to_string());
-    }
-    headers.set(dead_letter::AT, now.to_owned());
 }

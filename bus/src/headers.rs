@@ -32,6 +32,15 @@ impl Headers {
         }
     }
 
+    /// Removes the pair of exactly that name, if there is one.
+    pub fn remove(&mut self, name: &str) {
+        if self.get(name).is_some()
+            && let Some(pairs) = &mut self.0
+        {
+            Arc::make_mut(pairs).retain(|(known, _)| known != name);
+        }
+    }
+
     /// The value of `name`, compared exactly.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Bytes> {
@@ -90,6 +99,9 @@ mod tests {
         copy.set("b", "3");
         assert_eq!((original.text("a"), original.count()), (Some("1"), 1));
         assert_eq!((copy.text("a"), copy.count()), (Some("2"), 2));
+        copy.remove("a");
+        assert_eq!((copy.text("a"), copy.text("b"), copy.count()), (None, Some("3"), 1));
+        assert_eq!(original.text("a"), Some("1"));
     }
 
     #[test]

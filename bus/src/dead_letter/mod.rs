@@ -1,7 +1,12 @@
-//! Headers of a dead letter: where it came from and why, the same names on every backend.
+//! Dead letters: messages that were rejected, kept with where they came from and why.
 //!
-//! A rejected message keeps its id, key, content type, body and headers; these are added. A message
-//! that was replayed and rejected again carries the values of the last rejection.
+//! A rejected message keeps its id, key, content type, body and headers; the headers named here are
+//! added, the same on every backend. A message that was replayed and rejected again carries the
+//! values of the last rejection.
+
+mod provenance;
+
+pub use provenance::{Rejection, mark};
 
 /// Why it was rejected: the text given to [`Delivery::reject`](crate::Delivery::reject).
 pub const REASON: &str = "x-dead-letter-reason";
