@@ -4,9 +4,11 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bus::conformance::{Harness, Time, Verdict, cases, run};
-use bus::layer::{Layer, LayerExt, ReceiverLayer, layered_receiver};
-use bus::{Bus, Receiver, Result, Seams, SubscribeOptions, Subscription};
+use bus::layer::{Layer, LayerExt};
+use bus::{Bus, Capability, Result, Seams};
 use bus_memory::{MemoryBus, MemoryOptions};
+
+use crate::layers::Claims;
 
 /// A table of tests: `name breaks case by breakage;`.
 macro_rules! breakages {
@@ -18,32 +20,54 @@ macro_rules! breakages {
     )+};
 }
 
-/// How a bus is broken: a layer, around a memory bus with these options.
+/// How a bus is broken: by layers, around a memory bus.
 pub(crate) struct Breakage {
+    /// The setting under which the promise holds.
+    setting: MemoryOptions,
+    /// The bus behind the layers.
     options: MemoryOptions,
-    wrap: Box<Wrap>,
+    wrap: Arc<Wrap>,
 }
 
 type Wrap = dyn Fn(Arc<dyn Bus>, &Seams) -> Arc<dyn Bus> + Send + Sync;
 
 impl Breakage {
-    /// A layer around the bus.
-    pub(crate) fn bus<L: Layer>(layer: impl Fn() -> L + Send + Sync + 'static) -> Self {
+    /// The bus in a layer.
+    pub(crate) fn by<L: Layer>(layer: impl Fn() -> L + Send + Sync + 'static) -> Self {
         Self::wrapped(move |bus, _| bus.layer(layer()))
     }
 
-    /// A layer around each receiver.
-    pub(crate) fn receivers<R: ReceiverLayer>(layer: impl Fn(&Seams) -> R + Clone + Send + Sync + 'static) -> Self {
-        Self::wrapped(move |bus, seams| bus.layer(Receivers { layer: layer.clone(), seams: seams.clone() }))
+    /// The same for a layer that takes its time from the run.
+    pub(crate) fn timed<L: Layer>(layer: impl Fn(&Seams) -> L + Send + Sync + 'static) -> Self {
+        Self::wrapped(move |bus, seams| bus.layer(layer(seams)))
+    }
+
+    /// No layer: the bus [`around`](Self::around) which there would be one is broken enough.
+    pub(crate) fn unlayered() -> Self {
+        Self::wrapped(|bus, _| bus)
     }
 
     fn wrapped(wrap: impl Fn(Arc<dyn Bus>, &Seams) -> Arc<dyn Bus> + Send + Sync + 'static) -> Self {
-        Self { options: MemoryOptions::default(), wrap: Box::new(wrap) }
+        Self { setting: MemoryOptions::default(), options: MemoryOptions::default(), wrap: Arc::new(wrap) }
     }
 
-    /// Changes the bus behind the layer as well.
-    pub(crate) fn on(mut self, options: MemoryOptions) -> Self {
+    /// Under another setting, on the honest bus and on the broken one.
+    pub(crate) fn under(mut self, setting: MemoryOptions) -> Self {
+        self.options = setting.clone();
+        self.setting = setting;
+        self
+    }
+
+    /// Around another bus, which [`claims`](Self::claiming) to be of the setting.
+    pub(crate) fn around(mut self, options: MemoryOptions) -> Self {
         self.options = options;
+        self
+    }
+
+    /// With a capability that is not that of the bus behind the layers.
+    pub(crate) fn claiming(mut self, claim: fn(&mut Capability)) -> Self {
+        let wrap = self.wrap;
+        self.wrap = Arc::new(move |bus, seams| wrap(bus, seams).layer(Claims(claim)));
         self
     }
 }
@@ -51,21 +75,22 @@ impl Breakage {
 /// Asserts that the honest bus passes `case` and the broken one fails it.
 pub(crate) fn check(case: &str, broken: Breakage) {
     let named = cases::named(case).unwrap_or_else(|| panic!("there is no case {case}"));
-    let honest = Breakage::wrapped(|bus, _| bus);
-    assert_eq!(run(named, Arc::new(Memory::of(honest))), Verdict::Passed, "{case}, on an honest bus");
-    let verdict = run(named, Arc::new(Memory::of(broken)));
+    let honest = Memory::of(broken.setting, Arc::new(|bus, _| bus));
+    assert_eq!(run(named, Arc::new(honest)), Verdict::Passed, "{case}, on an honest bus");
+    let verdict = run(named, Arc::new(Memory::of(broken.options, broken.wrap)));
     assert!(matches!(verdict, Verdict::Failed(_)), "{case} did not notice: {verdict:?}");
 }
 
 /// One broker; every connection is the same bus.
 struct Memory {
-    breakage: Breakage,
+    options: MemoryOptions,
+    wrap: Arc<Wrap>,
     bus: OnceLock<Arc<dyn Bus>>,
 }
 
 impl Memory {
-    fn of(breakage: Breakage) -> Self {
-        Self { breakage, bus: OnceLock::new() }
+    fn of(options: MemoryOptions, wrap: Arc<Wrap>) -> Self {
+        Self { options, wrap, bus: OnceLock::new() }
     }
 }
 
@@ -76,31 +101,7 @@ impl Harness for Memory {
     }
 
     async fn connect(&self, seams: &Seams) -> Result<Arc<dyn Bus>> {
-        let Breakage { options, wrap } = &self.breakage;
-        Ok(self.bus.get_or_init(|| wrap(MemoryBus::new(seams.clone(), options.clone()), seams)).clone())
-    }
-}
-
-/// Puts a layer of its own around each receiver.
-struct Receivers<F> {
-    layer: F,
-    seams: Seams,
-}
-
-#[async_trait]
-impl<F: Fn(&Seams) -> R + Send + Sync + 'static, R: ReceiverLayer> Layer for Receivers<F> {
-    async fn subscribe(
-        &self,
-        subscription: &Subscription,
-        options: SubscribeOptions,
-        next: &dyn Bus,
-    ) -> Result<Arc<dyn Receiver>> {
-        Ok(layered_receiver(next.subscribe(subscription, options).await?, (self.layer)(&self.seams)))
-    }
-}
-
-impl<F> std::fmt::Debug for Receivers<F> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Receivers")
+        let make = || (self.wrap)(MemoryBus::new(seams.clone(), self.options.clone()), seams);
+        Ok(Arc::clone(self.bus.get_or_init(make)))
     }
 }

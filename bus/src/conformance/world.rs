@@ -12,6 +12,9 @@ use crate::{
 /// How many units of time a delivery that is due may take before it is missed.
 const PATIENCE_UNIT_COUNT: u32 = 30;
 
+/// A lease of so many units outlasts that patience.
+const LONG_UNIT_COUNT: u32 = 3 * PATIENCE_UNIT_COUNT;
+
 /// What a case runs in.
 pub struct World {
     harness: Arc<dyn Harness>,
@@ -120,14 +123,40 @@ impl World {
         assert!(is_accepted, "a good message was not accepted: {outcomes:?}");
     }
 
-    /// A receiver of the default group.
+    /// The usual prefetch, and leases that outlast the wait for what is due: what comes, comes for
+    /// another reason than the end of a lease.
+    #[must_use]
+    pub fn options(&self) -> SubscribeOptions {
+        SubscribeOptions { lease: Some(LONG_UNIT_COUNT * self.unit()), ..SubscribeOptions::default() }
+    }
+
+    /// A receiver of the default group, with these [`options`](Self::options).
     pub async fn receiver(&self, destination: &Destination) -> Arc<dyn Receiver> {
-        self.receiver_of(&Subscription::to(destination.clone()), SubscribeOptions::default()).await
+        self.receiver_of(&Subscription::to(destination.clone()), self.options()).await
     }
 
     /// A receiver with these options.
     pub async fn receiver_of(&self, subscription: &Subscription, options: SubscribeOptions) -> Arc<dyn Receiver> {
         self.bus.subscribe(subscription, options).await.expect("what is declared can be subscribed to")
+    }
+
+    /// A receiver of the default group with leases of `unit_count` units, where there are leases.
+    pub async fn leasing(&self, destination: &Destination, unit_count: u32) -> Arc<dyn Receiver> {
+        let options = SubscribeOptions { lease: Some(unit_count * self.unit()), ..SubscribeOptions::default() };
+        self.receiver_of(&Subscription::to(destination.clone()), options).await
+    }
+
+    /// Another receiver of the default group, that alone gets what comes from now
+    /// on: `receiver` is stopped and keeps what it has. A broker that sends ahead may otherwise give
+    /// to either.
+    pub async fn successor(&self, receiver: &Arc<dyn Receiver>, destination: &Destination) -> Arc<dyn Receiver> {
+        receiver.stop();
+        self.receiver(destination).await
+    }
+
+    /// A receiver of the dead letters of `destination`.
+    pub async fn graves(&self, destination: &Destination) -> Arc<dyn Receiver> {
+        self.receiver(&destination.dead_letters().expect("a short name")).await
     }
 
     /// Receives exactly `count` deliveries; that they come at all is part of every promise.
@@ -142,6 +171,19 @@ impl World {
         assert!(in_time, "{} of {count} deliveries came: {:?}", into.len(), bodies(&into));
         assert_eq!(into.len(), count, "receive appends at most as many as asked for");
         into
+    }
+
+    /// Receives one delivery for each of these bodies, and answers them in this order.
+    pub async fn take_bodies<const COUNT: usize>(
+        &self,
+        receiver: &Arc<dyn Receiver>,
+        bodies: [&str; COUNT],
+    ) -> [Delivery; COUNT] {
+        let mut taken = self.take(receiver, COUNT).await;
+        bodies.map(|wanted| {
+            let place = taken.iter().position(|delivery| body(delivery) == wanted);
+            taken.swap_remove(place.unwrap_or_else(|| panic!("{wanted} did not come")))
+        })
     }
 
     /// Receives one delivery.
@@ -160,6 +202,12 @@ impl World {
             }
             assert!(into.len() > before, "receive answered without a delivery");
         }
+    }
+
+    /// Asserts that nothing comes for a while, because of `why`.
+    pub async fn nothing_comes(&self, receiver: &Arc<dyn Receiver>, why: &str) {
+        let came = self.poll(receiver).await;
+        assert!(came.is_empty(), "{why}, but there came {:?}", bodies(&came));
     }
 
     /// Settles a batch; all of it must be settled.

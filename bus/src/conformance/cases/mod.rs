@@ -1,6 +1,16 @@
 //! The cases, by part of the contract. Each function is one promise; its name is the sentence.
 
+mod content;
+mod extensions;
+mod lease;
 mod publish;
+mod publishers;
+mod receive;
+mod rejects;
+mod settle;
+mod settlements;
+mod sizes;
+mod subscriptions;
 
 use super::Case;
 
@@ -21,7 +31,21 @@ use cases;
 
 /// Every case, in the order of a message's life.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    [publish::CASES].into_iter().flatten()
+    [
+        content::CASES,
+        publish::CASES,
+        sizes::CASES,
+        publishers::CASES,
+        subscriptions::CASES,
+        receive::CASES,
+        settle::CASES,
+        settlements::CASES,
+        rejects::CASES,
+        lease::CASES,
+        extensions::CASES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The case with this name.

@@ -1,0 +1,164 @@
+//! Settling: batches of settlements, and whose delivery it is.
+
+use std::time::Duration;
+
+use crate::conformance::World;
+use crate::conformance::world::{bodies, body};
+use crate::{ErrorKind, ExtendOutcome, SettleOutcome};
+
+super::cases! { "settle":
+    settlements_are_answered_one_each_and_in_input_order,
+    settling_out_of_order_consumes_exactly_what_was_acked,
+    one_failing_settlement_of_a_batch_fails_alone [NackDelay],
+    a_receiver_settles_only_what_it_has,
+    a_settlement_of_what_was_given_back_is_lease_lost,
+    settlements_are_confirmed [ConfirmedSettlement],
+    settlements_are_answered_as_sent_where_the_protocol_has_no_answer [UnconfirmedSettlement],
+    released_deliveries_come_again_at_once,
+    released_deliveries_of_a_key_come_again_in_order [OrderPerKey],
+    a_released_delivery_does_not_count_as_received [ReceiveCount],
+}
+
+async fn settlements_are_answered_one_each_and_in_input_order(world: &World) {
+    let (ours, theirs) = (world.declared("ours").await, world.declared("theirs").await);
+    let (receiver, other) = (world.receiver(&ours).await, world.receiver(&theirs).await);
+    world.publish(&ours, &["1", "2", "3", "4", "5"]).await;
+    world.publish(&theirs, &["a", "b"]).await;
+    let [one, two, three, four, five] = world.take_bodies(&receiver, ["1", "2", "3", "4", "5"]).await;
+    let [a, b] = world.take_bodies(&other, ["a", "b"]).await;
+    let at_once = Duration::ZERO;
+    let batch = vec![
+        one.ack(),
+        a.ack(),
+        two.nack(at_once),
+        three.reject("bad"),
+        b.nack(at_once),
+        four.nack(at_once),
+        five.ack(),
+    ];
+    let outcomes = receiver.settle(batch).await;
+    let [one, a, two, three, b, four, five] = &outcomes[..] else {
+        panic!("one outcome each: {outcomes:?}");
+    };
+    for (outcome, what) in [(one, "ack"), (two, "nack"), (four, "nack"), (five, "ack")] {
+        assert!(outcome.is_settled(), "an {what} of ours: {outcomes:?}");
+    }
+    assert_eq!(three.is_settled(), world.capability().dead_letters, "a reject: {outcomes:?}");
+    assert!(matches!((a, b), (SettleOutcome::LeaseLost, SettleOutcome::LeaseLost)), "not ours: {outcomes:?}");
+    let _nacked = world.take_bodies(&receiver, ["2", "4"]).await;
+    world.nothing_comes(&receiver, "the others were settled, or are held").await;
+}
+
+async fn settling_out_of_order_consumes_exactly_what_was_acked(world: &World) {
+    let destination = world.declared("out-of-order").await;
+    let receiver = world.receiver(&destination).await;
+    world.publish(&destination, &["1", "2", "3", "4", "5"]).await;
+    let [_one, two, _three, _four, five] = world.take_bodies(&receiver, ["1", "2", "3", "4", "5"]).await;
+    let successor = world.successor(&receiver, &destination).await;
+    world.ack(&receiver, vec![five, two]).await;
+    receiver.close().await;
+    let _left = world.take_bodies(&successor, ["1", "3", "4"]).await;
+    world.nothing_comes(&successor, "the others were acked").await;
+}
+
+async fn one_failing_settlement_of_a_batch_fails_alone(world: &World) {
+    let destination = world.declared("alone").await;
+    let receiver = world.receiver(&destination).await;
+    let cap = world.capability().nack_delay_max.expect("the case needs it");
+    world.publish(&destination, &["1", "2", "3"]).await;
+    let [one, two, three] = world.take_bodies(&receiver, ["1", "2", "3"]).await;
+    let successor = world.successor(&receiver, &destination).await;
+    let outcomes = receiver.settle(vec![one.ack(), two.nack(cap + world.unit()), three.ack()]).await;
+    assert!(
+        matches!(&outcomes[..], [first, SettleOutcome::Failed(error), last]
+            if first.is_settled() && last.is_settled() && error.kind() == ErrorKind::Unsupported),
+        "the second alone fails: {outcomes:?}"
+    );
+    receiver.close().await;
+    let [_two] = world.take_bodies(&successor, ["2"]).await;
+    world.nothing_comes(&successor, "the others were acked").await;
+}
+
+/// The token of a delivery says whose it is, also among the receivers of one subscription.
+async fn a_receiver_settles_only_what_it_has(world: &World) {
+    let destination = world.declared("rivals").await;
+    let owner = world.receiver(&destination).await;
+    world.publish(&destination, &["1", "2", "3"]).await;
+    let [one, two, three] = world.take_bodies(&owner, ["1", "2", "3"]).await;
+    let rival = world.successor(&owner, &destination).await;
+    let outcomes = rival.extend(&[three.token()], world.unit()).await;
+    assert!(!matches!(outcomes[..], [ExtendOutcome::Until(_)]), "it is another's: {outcomes:?}");
+    let outcomes = rival.settle(vec![one.ack(), two.nack(Duration::ZERO)]).await;
+    assert!(
+        matches!(outcomes[..], [SettleOutcome::LeaseLost, SettleOutcome::LeaseLost]),
+        "they are another's: {outcomes:?}"
+    );
+    world.nothing_comes(&rival, "they are still with their owner").await;
+    world.ack(&owner, vec![three]).await;
+    owner.close().await;
+    let _again = world.take_bodies(&rival, ["1", "2"]).await;
+}
+
+/// By the end of the receiver, with the delivery still in somebody's hands.
+async fn a_settlement_of_what_was_given_back_is_lease_lost(world: &World) {
+    let destination = world.declared("given-back").await;
+    let receiver = world.receiver(&destination).await;
+    world.publish(&destination, &["1"]).await;
+    let delivery = world.take_one(&receiver).await;
+    let successor = world.successor(&receiver, &destination).await;
+    receiver.close().await;
+    let outcome = world.settle_one(&receiver, delivery.ack()).await;
+    assert!(matches!(outcome, SettleOutcome::LeaseLost), "it was given back: {outcome:?}");
+    assert_eq!(body(&world.take_one(&successor).await), "1", "nothing was consumed");
+}
+
+async fn settlements_are_confirmed(world: &World) {
+    let outcomes = ack_and_nack(world).await;
+    assert!(
+        matches!(outcomes[..], [SettleOutcome::Settled, SettleOutcome::Settled]),
+        "both are confirmed: {outcomes:?}"
+    );
+}
+
+async fn settlements_are_answered_as_sent_where_the_protocol_has_no_answer(world: &World) {
+    let outcomes = ack_and_nack(world).await;
+    assert!(matches!(outcomes[..], [SettleOutcome::Sent, SettleOutcome::Sent]), "nothing is confirmed: {outcomes:?}");
+}
+
+async fn ack_and_nack(world: &World) -> Vec<SettleOutcome> {
+    let destination = world.declared("answered").await;
+    let receiver = world.receiver(&destination).await;
+    world.publish(&destination, &["1", "2"]).await;
+    let [one, two] = world.take_bodies(&receiver, ["1", "2"]).await;
+    receiver.settle(vec![one.ack(), two.nack(Duration::ZERO)]).await
+}
+
+async fn released_deliveries_come_again_at_once(world: &World) {
+    let destination = world.declared("released").await;
+    let receiver = world.receiver(&destination).await;
+    world.publish(&destination, &["1", "2", "3"]).await;
+    let unstarted = world.take(&receiver, 3).await.into_iter().map(|delivery| delivery.split().1);
+    receiver.release(unstarted.collect()).await;
+    let _again = world.take_bodies(&receiver, ["1", "2", "3"]).await;
+}
+
+async fn released_deliveries_of_a_key_come_again_in_order(world: &World) {
+    let destination = world.declared("released").await;
+    let receiver = world.receiver(&destination).await;
+    world.publish_keyed(&destination, "one", &["1", "2", "3", "4"]).await;
+    let first = world.take(&receiver, 3).await;
+    assert_eq!(bodies(&first), ["1", "2", "3"]);
+    receiver.release(first.into_iter().rev().map(|delivery| delivery.split().1).collect()).await;
+    assert_eq!(bodies(&world.take(&receiver, 4).await), ["1", "2", "3", "4"], "however they were given back");
+}
+
+async fn a_released_delivery_does_not_count_as_received(world: &World) {
+    let destination = world.declared("unstarted").await;
+    let receiver = world.receiver(&destination).await;
+    world.publish(&destination, &["1"]).await;
+    for _ in 0..3 {
+        let delivery = world.take_one(&receiver).await;
+        assert_eq!(delivery.receive_count(), Some(1));
+        receiver.release(vec![delivery.split().1]).await;
+    }
+}
