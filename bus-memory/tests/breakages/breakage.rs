@@ -5,26 +5,34 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use bus::conformance::{Harness, Time, Verdict, cases, run};
 use bus::layer::{Layer, LayerExt};
-use bus::{Bus, Capability, Result, Seams};
+use bus::{Bus, BusExt, Capability, Destination, Message, MessageId, Outgoing, PublishOutcome, Result, Seams};
 use bus_memory::{MemoryBus, MemoryOptions};
 
 use crate::layers::Claims;
 
-/// A table of tests: `name breaks case by breakage;`.
+/// A table of tests: `name breaks case by breakage;`. The cases are listed for
+/// `every_case_can_fail`.
 macro_rules! breakages {
-    ($($name:ident breaks $case:ident by $breakage:expr;)+) => {$(
-        #[test]
-        fn $name() {
-            $crate::breakage::check(stringify!($case), $breakage);
-        }
-    )+};
+    ($($name:ident breaks $case:ident by $breakage:expr;)+) => {
+        pub(crate) const BROKEN: &[&str] = &[$(stringify!($case)),+];
+        $(
+            #[test]
+            fn $name() {
+                $crate::breakage::check(stringify!($case), $breakage);
+            }
+        )+
+    };
 }
 
-/// How a bus is broken: by layers, around a memory bus.
+/// An honest bus, and one that breaks a promise of it.
 pub(crate) struct Breakage {
-    /// The setting under which the promise holds.
-    setting: MemoryOptions,
-    /// The bus behind the layers.
+    honest: Made,
+    broken: Made,
+}
+
+/// A memory bus in layers.
+#[derive(Clone)]
+struct Made {
     options: MemoryOptions,
     wrap: Arc<Wrap>,
 }
@@ -32,66 +40,77 @@ pub(crate) struct Breakage {
 type Wrap = dyn Fn(Arc<dyn Bus>, &Seams) -> Arc<dyn Bus> + Send + Sync;
 
 impl Breakage {
-    /// The bus in a layer.
+    /// Broken by a layer around the honest bus.
     pub(crate) fn by<L: Layer>(layer: impl Fn() -> L + Send + Sync + 'static) -> Self {
-        Self::wrapped(move |bus, _| bus.layer(layer()))
+        Self::unlayered().within(layer)
     }
 
     /// The same for a layer that takes its time from the run.
     pub(crate) fn timed<L: Layer>(layer: impl Fn(&Seams) -> L + Send + Sync + 'static) -> Self {
-        Self::wrapped(move |bus, seams| bus.layer(layer(seams)))
+        Self::unlayered().wrapped(move |bus, seams| bus.layer(layer(seams)))
     }
 
-    /// No layer: the bus [`around`](Self::around) which there would be one is broken enough.
+    /// Broken by the lack of a layer, or by what is [`around`](Self::around).
     pub(crate) fn unlayered() -> Self {
-        Self::wrapped(|bus, _| bus)
+        let made = Made { options: MemoryOptions::default(), wrap: Arc::new(|bus, _| bus) };
+        Self { honest: made.clone(), broken: made }
     }
 
-    fn wrapped(wrap: impl Fn(Arc<dyn Bus>, &Seams) -> Arc<dyn Bus> + Send + Sync + 'static) -> Self {
-        Self { setting: MemoryOptions::default(), options: MemoryOptions::default(), wrap: Arc::new(wrap) }
-    }
-
-    /// Under another setting, on the honest bus and on the broken one.
-    pub(crate) fn under(mut self, setting: MemoryOptions) -> Self {
-        self.options = setting.clone();
-        self.setting = setting;
+    fn wrapped(mut self, outer: impl Fn(Arc<dyn Bus>, &Seams) -> Arc<dyn Bus> + Send + Sync + 'static) -> Self {
+        let inner = self.broken.wrap;
+        self.broken.wrap = Arc::new(move |bus, seams| outer(inner(bus, seams), seams));
         self
     }
 
-    /// Around another bus, which [`claims`](Self::claiming) to be of the setting.
+    /// Both with these options.
+    pub(crate) fn under(mut self, options: MemoryOptions) -> Self {
+        self.honest.options = options.clone();
+        self.broken.options = options;
+        self
+    }
+
+    /// The broken one around a bus with other options than the honest one.
     pub(crate) fn around(mut self, options: MemoryOptions) -> Self {
-        self.options = options;
+        self.broken.options = options;
         self
     }
 
-    /// With a capability that is not that of the bus behind the layers.
-    pub(crate) fn claiming(mut self, claim: fn(&mut Capability)) -> Self {
-        let wrap = self.wrap;
-        self.wrap = Arc::new(move |bus, seams| wrap(bus, seams).layer(Claims(claim)));
+    /// The broken one in a further layer.
+    pub(crate) fn within<L: Layer>(self, layer: impl Fn() -> L + Send + Sync + 'static) -> Self {
+        self.wrapped(move |bus, _| bus.layer(layer()))
+    }
+
+    /// The broken one with a capability that is not that of the bus behind it.
+    pub(crate) fn claiming(self, claim: fn(&mut Capability)) -> Self {
+        self.within(move || Claims(claim))
+    }
+
+    /// The honest one with a layer without which it would not keep the promise.
+    pub(crate) fn instead_of<L: Layer>(mut self, layer: impl Fn() -> L + Send + Sync + 'static) -> Self {
+        self.honest.wrap = Arc::new(move |bus, _| bus.layer(layer()));
         self
     }
 }
 
 /// Asserts that the honest bus passes `case` and the broken one fails it.
-pub(crate) fn check(case: &str, broken: Breakage) {
+pub(crate) fn check(case: &str, breakage: Breakage) {
     let named = cases::named(case).unwrap_or_else(|| panic!("there is no case {case}"));
-    let honest = Memory::of(broken.setting, Arc::new(|bus, _| bus));
-    assert_eq!(run(named, Arc::new(honest)), Verdict::Passed, "{case}, on an honest bus");
-    let verdict = run(named, Arc::new(Memory::of(broken.options, broken.wrap)));
+    let run = |made| run(named, Arc::new(Memory { made, buses: OnceLock::new() }));
+    assert_eq!(run(breakage.honest), Verdict::Passed, "{case}, on an honest bus");
+    let verdict = run(breakage.broken);
     assert!(matches!(verdict, Verdict::Failed(_)), "{case} did not notice: {verdict:?}");
 }
 
 /// One broker; every connection is the same bus.
 struct Memory {
-    options: MemoryOptions,
-    wrap: Arc<Wrap>,
-    bus: OnceLock<Arc<dyn Bus>>,
+    made: Made,
+    buses: OnceLock<Buses>,
 }
 
-impl Memory {
-    fn of(options: MemoryOptions, wrap: Arc<Wrap>) -> Self {
-        Self { options, wrap, bus: OnceLock::new() }
-    }
+struct Buses {
+    /// The bus behind the layers, for a foreign producer.
+    inner: Arc<MemoryBus>,
+    layered: Arc<dyn Bus>,
 }
 
 #[async_trait]
@@ -101,7 +120,25 @@ impl Harness for Memory {
     }
 
     async fn connect(&self, seams: &Seams) -> Result<Arc<dyn Bus>> {
-        let make = || (self.wrap)(MemoryBus::new(seams.clone(), self.options.clone()), seams);
-        Ok(Arc::clone(self.bus.get_or_init(make)))
+        let buses = self.buses.get_or_init(|| {
+            let inner = MemoryBus::new(seams.clone(), self.made.options.clone());
+            Buses { layered: (self.made.wrap)(Arc::clone(&inner) as _, seams), inner }
+        });
+        Ok(Arc::clone(&buses.layered))
+    }
+
+    fn has_undecodable(&self) -> bool {
+        true
+    }
+
+    /// A foreign message, which the bus itself takes and a [quarantine](crate::undecodable) does not.
+    async fn publish_undecodable(&self, destination: &Destination, raw: &[u8]) -> Result<()> {
+        let id = MessageId::parse("the broker's own id")?;
+        let outgoing = Outgoing::new(destination.clone(), Message::foreign(id, raw.to_vec()));
+        let inner = &self.buses.get().expect("the case has connected").inner;
+        match inner.publish_one(outgoing).await {
+            PublishOutcome::Accepted(_) => Ok(()),
+            PublishOutcome::Refused(error) | PublishOutcome::Unknown(error) => Err(error),
+        }
     }
 }

@@ -60,7 +60,7 @@ fn answering(answer: fn(Vec<ExtendOutcome>) -> Vec<ExtendOutcome>) -> Breakage {
 }
 
 fn always(outcomes: Vec<ExtendOutcome>) -> Vec<ExtendOutcome> {
-    outcomes.iter().map(|_| ExtendOutcome::Until(Moment::from_origin(Duration::MAX))).collect()
+    outcomes.into_iter().map(|_| ExtendOutcome::Until(Moment::from_origin(Duration::MAX))).collect()
 }
 
 fn fixed() -> MemoryOptions {

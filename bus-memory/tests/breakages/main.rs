@@ -2,7 +2,11 @@
 //! the case that names the promise must notice.
 //!
 //! A file holds the breakages of one part of the contract: the table of what breaks what, then the
-//! layers that do it. A breakage joins by a line in a table.
+//! layers that do it. A breakage joins by a line in a table, and a table by its place in `TABLES`.
+
+use std::collections::BTreeSet;
+
+use bus::conformance::cases;
 
 #[macro_use]
 mod breakage;
@@ -13,6 +17,7 @@ mod content;
 mod publish;
 
 mod receive;
+mod undecodable;
 
 mod dead_letters;
 mod settle;
@@ -20,3 +25,25 @@ mod settlements;
 
 mod extend;
 mod lease;
+
+const TABLES: &[&[&str]] = &[
+    content::BROKEN,
+    publish::BROKEN,
+    receive::BROKEN,
+    undecodable::BROKEN,
+    settle::BROKEN,
+    settlements::BROKEN,
+    dead_letters::BROKEN,
+    lease::BROKEN,
+    extend::BROKEN,
+];
+
+/// A case that nothing breaks may hold nothing.
+#[test]
+fn every_case_can_fail() {
+    let broken: BTreeSet<&str> = TABLES.iter().copied().flatten().copied().collect();
+    let areas = ["publish", "receive", "settle", "lease"];
+    let cases = cases::all().filter(|case| areas.contains(&case.area()));
+    let unbroken: Vec<&str> = cases.map(bus::conformance::Case::name).filter(|name| !broken.contains(name)).collect();
+    assert!(unbroken.is_empty(), "nothing breaks {unbroken:?}");
+}
