@@ -77,11 +77,16 @@ async fn settling_after_the_lease_was_lost_is_lease_lost_and_settles_nothing(wor
 async fn lost_names_exactly_the_lost_leases_without_anybody_receiving(world: &World) {
     let destination = world.declared("lost").await;
     let receiver = world.leasing(&destination, 2).await;
-    world.publish(&destination, &["1", "2", "3"]).await;
-    let mut held = world.take(&receiver, 3).await;
-    world.ack(&receiver, vec![held.remove(0)]).await;
+    let hand_out = async {
+        world.sleep(world.unit()).await;
+        world.publish(&destination, &["1", "2", "3"]).await;
+        let mut held = world.take(&receiver, 3).await;
+        world.ack(&receiver, vec![held.remove(0)]).await;
+        held
+    };
+    // It waits already when the deliveries come.
+    let (mut lost, held) = tokio::join!(lost_soon(world, &receiver), hand_out);
     let mut expected: Vec<Token> = held.iter().map(Delivery::token).collect();
-    let mut lost = Vec::new();
     while lost.len() < expected.len() {
         lost.extend(lost_soon(world, &receiver).await);
     }

@@ -59,8 +59,12 @@ async fn prefetch_bounds_what_a_receiver_holds(world: &World) {
     world.publish(&destination, &["1", "2", "3"]).await;
     let mut held = world.take(&receiver, 2).await;
     world.nothing_comes(&receiver, "it holds all it may have").await;
-    world.ack(&receiver, vec![held.remove(0)]).await;
-    let next = world.take_one(&receiver).await;
+    let settled = held.remove(0);
+    let settle = async {
+        world.sleep(world.unit()).await;
+        world.ack(&receiver, vec![settled]).await;
+    };
+    let (next, ()) = tokio::join!(world.take_one(&receiver), settle);
     assert_ne!(body(&next), body(&held[0]), "settling one makes room for another");
 }
 
