@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use bus::{Headers, Message, MessageId};
 
 use crate::breakage::Breakage;
-use crate::forged::Forgery;
-use crate::layers::{HandsOut, Mangles, Receivers};
+use crate::layers::{Mangles, handing_out};
 
 breakages! {
     a_header_dropped breaks a_message_arrives_with_its_id_key_content_type_and_headers
@@ -50,11 +49,11 @@ breakages! {
             Some(_) => message,
         });
     an_id_for_each_hand_out breaks a_redelivered_message_is_the_same_message
-        by Breakage::by(|| Receivers(|| HandsOut(|forgery: &mut Forgery| {
+        by handing_out(|forgery| {
             let id = format!("{}/{:?}", forgery.message.id(), forgery.receive_count);
             let id = MessageId::parse(&id).expect("a legal id");
             forgery.message = Message::new(id, forgery.message.body().clone());
-        })));
+        });
 }
 
 /// A bus that changes what it was given.

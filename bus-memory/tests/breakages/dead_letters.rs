@@ -11,8 +11,8 @@ use bus::{
 use bus_memory::MemoryOptions;
 
 use crate::breakage::Breakage;
-use crate::forged::{Forgery, Nobody};
-use crate::layers::{AT_ONCE, Fate, HandsOut, Receivers, Settles, unsupported};
+use crate::forged::Nobody;
+use crate::layers::{AT_ONCE, Fate, Receivers, handing_out, settling, unsupported};
 
 breakages! {
     a_reject_without_its_reason breaks a_rejected_message_is_in_the_dead_letters_with_its_reason_and_as_it_was_sent
@@ -25,11 +25,11 @@ breakages! {
         by rejecting(|| Fate::Sent(Verdict::Ack));
     a_dead_letter_with_its_own_headers_only
         breaks a_rejected_message_is_in_the_dead_letters_with_its_reason_and_as_it_was_sent
-        by Breakage::by(|| Receivers(|| HandsOut(|forgery: &mut Forgery| {
+        by handing_out(|forgery| {
             let kept = forgery.message.headers().iter().filter(|(name, _)| name.starts_with("x-dead-letter"));
             let kept: Headers = kept.map(|(name, value)| (name.to_owned(), value.clone())).collect();
             forgery.message = forgery.message.clone().with_headers(kept);
-        })));
+        });
     a_dead_letter_without_its_origin breaks a_dead_letter_tells_where_it_comes_from
         by without(dead_letter::DESTINATION);
     a_dead_letter_without_its_receive_count breaks a_dead_letter_tells_where_it_comes_from
@@ -51,22 +51,15 @@ breakages! {
 }
 
 fn rejecting(fate: fn() -> Fate) -> Breakage {
-    let settles = move |verdict| match verdict {
+    settling(move |verdict| match verdict {
         Verdict::Reject { .. } => fate(),
         verdict => Fate::Sent(verdict),
-    };
-    Breakage::by(move || Receivers(move || Settles(settles)))
+    })
 }
 
 /// Hands out messages without the header `name`.
 fn without(name: &'static str) -> Breakage {
-    Breakage::by(move || {
-        Receivers(move || {
-            HandsOut(move |forgery: &mut Forgery| {
-                forgery.message.headers_mut().remove(name);
-            })
-        })
-    })
+    handing_out(move |forgery| forgery.message.headers_mut().remove(name))
 }
 
 fn no_dead_letters() -> MemoryOptions {

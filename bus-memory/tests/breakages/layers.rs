@@ -11,6 +11,7 @@ use bus::{
     Settlement, SubscribeOptions, Subscription, Token, Verdict,
 };
 
+use crate::breakage::Breakage;
 use crate::forged::{Forgery, forged, settlement};
 
 /// Claims to be able to do other things.
@@ -89,6 +90,11 @@ impl<F> fmt::Debug for Receivers<F> {
     }
 }
 
+/// Broken by changing what each receiver hands out.
+pub(crate) fn handing_out(change: impl Fn(&mut Forgery) + Copy + Send + Sync + 'static) -> Breakage {
+    Breakage::by(move || Receivers(move || HandsOut(change)))
+}
+
 /// Hands out other deliveries than it received.
 pub(crate) struct HandsOut<F>(pub(crate) F);
 
@@ -120,8 +126,12 @@ pub(crate) enum Fate {
     Forgotten(SettleOutcome),
 }
 
-/// Settles otherwise than it was told.
-pub(crate) struct Settles<F>(pub(crate) F);
+/// Broken by settling otherwise than each receiver was told.
+pub(crate) fn settling(fate: impl Fn(Verdict) -> Fate + Copy + Send + Sync + 'static) -> Breakage {
+    Breakage::by(move || Receivers(move || Settles(fate)))
+}
+
+struct Settles<F>(F);
 
 #[async_trait]
 impl<F: Fn(Verdict) -> Fate + Send + Sync + 'static> ReceiverLayer for Settles<F> {
@@ -145,8 +155,12 @@ pub(crate) async fn settle_one(next: &dyn Receiver, token: Token, verdict: Verdi
     next.settle(vec![settlement(token, verdict)]).await.pop().expect("one outcome for one settlement")
 }
 
-/// Answers settlements otherwise.
-pub(crate) struct AnswersSettle(pub(crate) fn(Vec<SettleOutcome>) -> Vec<SettleOutcome>);
+/// Broken by answering settlements otherwise.
+pub(crate) fn answering(answer: fn(Vec<SettleOutcome>) -> Vec<SettleOutcome>) -> Breakage {
+    Breakage::by(move || Receivers(move || AnswersSettle(answer)))
+}
+
+struct AnswersSettle(fn(Vec<SettleOutcome>) -> Vec<SettleOutcome>);
 
 #[async_trait]
 impl ReceiverLayer for AnswersSettle {

@@ -10,8 +10,8 @@ use bus_memory::MemoryOptions;
 use bus_memory::options::{LEASE, LEASE_TOTAL_MAX};
 
 use crate::breakage::Breakage;
-use crate::forged::{Forgery, forged};
-use crate::layers::{AnswersSettle, HandsOut, Receivers, Subscribes};
+use crate::forged::forged;
+use crate::layers::{Receivers, Subscribes, answering, handing_out};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -31,9 +31,7 @@ breakages! {
         by Breakage::by(|| Subscribes(|_, options| options.lease = None));
     a_late_settlement_answered_settled
         breaks settling_after_the_lease_was_lost_is_lease_lost_and_settles_nothing
-        by Breakage::by(|| Receivers(|| AnswersSettle(|outcomes| {
-            outcomes.iter().map(|_| SettleOutcome::Settled).collect()
-        })));
+        by answering(|outcomes| outcomes.iter().map(|_| SettleOutcome::Settled).collect());
     a_late_settlement_that_settles breaks settling_after_the_lease_was_lost_is_lease_lost_and_settles_nothing
         by never_ending();
     lost_that_says_nothing breaks lost_names_exactly_the_lost_leases_without_anybody_receiving
@@ -53,10 +51,6 @@ breakages! {
     a_lease_where_there_is_none breaks a_delivery_is_held_until_settled_where_there_are_no_leases
         by handing_out(|forgery| forgery.lease = Lease { deadline: None }).under(unleased())
             .around(MemoryOptions::default()).claiming(|capability| capability.lease.duration = None);
-}
-
-fn handing_out(change: fn(&mut Forgery)) -> Breakage {
-    Breakage::by(move || Receivers(move || HandsOut(change)))
 }
 
 pub(crate) fn unleased() -> MemoryOptions {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bus::layer::Layer;
-use bus::{Bus, BusExt, Declaration, Error, ErrorKind, Message, MessageId, Outgoing, PublishOutcome, Receipt};
+use bus::{Bus, BusExt, Declaration, Error, ErrorKind, Message, Outgoing, PublishOutcome, Receipt};
 use bus_memory::MemoryOptions;
 use bus_memory::options::MESSAGE_BYTES_MAX;
 
@@ -27,6 +27,8 @@ breakages! {
         by answering(|outcomes| outcomes.into_iter().filter(PublishOutcome::is_accepted).collect());
     a_batch_cut_at_ten breaks batches_of_1_10_11_and_1000_are_accepted_whole_and_in_order
         by Breakage::by(|| CutsAtTen);
+    an_empty_body_swallowed breaks bodies_of_any_bytes_arrive_unchanged
+        by Breakage::by(|| Swallows(|message: &Message| message.body().is_empty()));
     an_outcome_for_nothing breaks an_empty_batch_has_no_outcomes
         by answering(|outcomes| if outcomes.is_empty() { vec![accepted()] } else { outcomes });
     a_batch_sent_to_its_first_destination breaks a_batch_may_go_to_several_destinations
@@ -58,10 +60,10 @@ breakages! {
             outcomes
         });
     equal_bytes_taken_for_one_message breaks a_message_sent_twice_arrives_under_its_id_and_no_other_is_taken_for_it
-        by Breakage::by(KnowsBodies::default);
+        by Breakage::by(|| Swallows(seen(|message| message.body().clone())));
     a_cancelled_message_taken_for_sent
         breaks a_cancelled_publish_leaves_each_message_on_the_bus_or_not_and_sending_again_loses_none
-        by Breakage::by(KnowsIds::default);
+        by Breakage::by(|| Swallows(seen(|message| message.id().clone())));
     a_message_lost_in_the_crowd breaks a_hundred_concurrent_publishers_lose_nothing
         by Breakage::by(Crowded::default);
 }
@@ -170,35 +172,31 @@ impl Layer for DeclaresAnything {
     }
 }
 
-/// Drops messages with a body it has seen.
-#[derive(Debug, Default)]
-struct KnowsBodies(Mutex<BTreeSet<Vec<u8>>>);
+/// Accepts some messages and does not send them. It decides before it sends the others.
+struct Swallows<F>(F);
 
 #[async_trait]
-impl Layer for KnowsBodies {
+impl<F: Fn(&Message) -> bool + Send + Sync + 'static> Layer for Swallows<F> {
     async fn publish(&self, mut batch: Vec<Outgoing>, next: &dyn Bus) -> Vec<PublishOutcome> {
         let count = batch.len();
-        batch.retain(|outgoing| self.0.lock().expect("no panic").insert(outgoing.message().body().to_vec()));
+        batch.retain(|outgoing| !(self.0)(outgoing.message()));
+        tokio::task::yield_now().await;
         let mut outcomes = next.publish(batch).await;
         outcomes.resize_with(count, accepted);
         outcomes
     }
 }
 
-/// Drops messages with an id it has seen, and has seen it before the message is sent.
-#[derive(Debug, Default)]
-struct KnowsIds(Mutex<BTreeSet<MessageId>>);
-
-#[async_trait]
-impl Layer for KnowsIds {
-    async fn publish(&self, mut batch: Vec<Outgoing>, next: &dyn Bus) -> Vec<PublishOutcome> {
-        let count = batch.len();
-        batch.retain(|outgoing| self.0.lock().expect("no panic").insert(outgoing.message().id().clone()));
-        tokio::task::yield_now().await;
-        let mut outcomes = next.publish(batch).await;
-        outcomes.resize_with(count, accepted);
-        outcomes
+impl<F> std::fmt::Debug for Swallows<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Swallows")
     }
+}
+
+/// Whether something of a message was seen before.
+fn seen<T: Ord>(of: fn(&Message) -> T) -> impl Fn(&Message) -> bool {
+    let seen = Mutex::new(BTreeSet::new());
+    move |message| !seen.lock().expect("no panic").insert(of(message))
 }
 
 /// Loses a message when two publishers meet.

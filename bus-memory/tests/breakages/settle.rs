@@ -6,8 +6,7 @@ use bus::{SettleOutcome, Verdict};
 use bus_memory::MemoryOptions;
 
 use crate::breakage::Breakage;
-use crate::forged::Forgery;
-use crate::layers::{AT_ONCE, Fate, HandsOut, Receivers, Settles, unsupported};
+use crate::layers::{AT_ONCE, Fate, handing_out, settling, unsupported};
 
 const SECOND: Duration = Duration::from_secs(1);
 breakages! {
@@ -53,19 +52,10 @@ breakages! {
             .under(MemoryOptions { receive_count: false, ..MemoryOptions::default() });
 }
 
-fn settling(fate: fn(Verdict) -> Fate) -> Breakage {
-    Breakage::by(move || Receivers(move || Settles(fate)))
-}
-
 /// What becomes of nacks with a delay.
 fn nacking(fate: fn(Duration) -> Fate) -> Breakage {
-    let settles = move |verdict| match verdict {
+    settling(move |verdict| match verdict {
         Verdict::Nack { after } if !after.is_zero() => fate(after),
         verdict => Fate::Sent(verdict),
-    };
-    Breakage::by(move || Receivers(move || Settles(settles)))
-}
-
-fn handing_out(change: fn(&mut Forgery)) -> Breakage {
-    Breakage::by(move || Receivers(move || HandsOut(change)))
+    })
 }

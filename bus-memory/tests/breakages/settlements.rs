@@ -13,7 +13,7 @@ use bus::{
 use bus_memory::MemoryOptions;
 
 use crate::breakage::Breakage;
-use crate::layers::{AnswersSettle, Receivers, settle_one};
+use crate::layers::{Receivers, answering, settle_one};
 
 breakages! {
     a_settlement_outcome_swallowed breaks settlements_are_answered_one_each_and_in_input_order
@@ -46,10 +46,6 @@ breakages! {
         by Breakage::by(|| Receivers(|| Releases(drop)));
     a_release_that_reverses breaks released_deliveries_of_a_key_come_again_in_order
         by Breakage::by(|| Receivers(Reverses::default));
-}
-
-fn answering(answer: fn(Vec<SettleOutcome>) -> Vec<SettleOutcome>) -> Breakage {
-    Breakage::by(move || Receivers(move || AnswersSettle(answer)))
 }
 
 /// Acks as a commit of offsets does: everything up to there.

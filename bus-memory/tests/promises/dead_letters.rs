@@ -1,41 +1,10 @@
-use bus::{Bus, Declaration, ErrorKind, SettleOutcome, SubscribeOptions, Subscription, dead_letter};
+use bus::{ErrorKind, SettleOutcome, SubscribeOptions, Subscription, dead_letter};
 use bus_memory::MemoryOptions;
 
 use crate::rig::*;
 
 fn graves() -> Subscription {
     Subscription::to(destination("orders-dlq"))
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_rejected_message_is_kept_with_its_provenance() {
-    let rig = Rig::new().await;
-    rig.bus.declare(&[Declaration { destination: orders(), groups: vec![audit()] }]).await.expect("declared");
-    let subscription = Subscription::grouped(orders(), audit());
-    let receiver = rig.receiver_of(&subscription, SubscribeOptions::default()).await;
-    let headers = [("tenant", "a")].into_iter().collect();
-    let message = rig.message("1").with_key(key("ORD-1")).with_headers(headers).with_content_type("text/plain");
-    rig.publish_one(bus::Outgoing::new(orders(), message.clone())).await;
-    rig.sleep(SECOND).await;
-    drop(rig.take_one(&receiver).await);
-    let delivery = rig.take_one(&receiver).await;
-    settled(&receiver, delivery.reject("unreadable: no such field")).await;
-    let dead = rig.receiver_of(&graves(), SubscribeOptions::default()).await;
-    let found = rig.take_one(&dead).await;
-    let found = found.message();
-    assert_eq!((found.id(), found.key(), found.body()), (message.id(), message.key(), message.body()));
-    assert_eq!(found.content_type(), Some("text/plain"));
-    for (name, value) in [
-        ("tenant", "a"),
-        (dead_letter::REASON, "unreadable: no such field"),
-        (dead_letter::DESTINATION, "orders"),
-        (dead_letter::GROUP, "audit"),
-        (dead_letter::RECEIVE_COUNT, "2"),
-        (dead_letter::AT, "2026-01-01T00:00:01Z"),
-    ] {
-        assert_eq!(found.headers().text(name), Some(value), "{name}");
-    }
-    assert_eq!(rig.bus.depth_now(&subscription).expect("declared").in_flight_count, 0, "moved, not copied");
 }
 
 #[tokio::test(start_paused = true)]

@@ -94,17 +94,6 @@ async fn a_closed_bus_answers_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn senseless_subscriptions_are_refused() {
-    let rig = Rig::new().await;
-    let no_prefetch = SubscribeOptions { prefetch_count_max: 0, lease: None };
-    let no_lease = SubscribeOptions { lease: Some(std::time::Duration::ZERO), ..SubscribeOptions::default() };
-    for options in [no_prefetch, no_lease] {
-        let error = rig.bus.subscribe(&Subscription::to(orders()), options).await.err().expect("senseless");
-        assert_eq!(error.kind(), ErrorKind::Invalid);
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_volatile_bus_never_reports_a_failed_journal() {
     let rig = Rig::new().await;
     assert_eq!(rig.bus.state(), BusState::Up);

@@ -12,7 +12,6 @@ mod order;
 mod publish;
 mod receive;
 mod repeatable;
-mod settle;
 mod stress;
 mod toggles;
 mod url;

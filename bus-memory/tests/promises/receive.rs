@@ -1,60 +1,11 @@
-use bus::{Bus, ClockExt, Declaration, SubscribeOptions, Subscription};
+use std::time::Duration;
+
+use bus::{ClockExt, Delivery, Depth, SubscribeOptions, Subscription};
 
 use crate::rig::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_waiting_receiver_wakes_when_something_comes() {
-    let rig = Rig::new().await;
-    let receiver = rig.receiver().await;
-    let publish = async {
-        rig.sleep(SECOND).await;
-        rig.publish(&["1"]).await;
-    };
-    let (batch, ()) = tokio::join!(rig.take(&receiver, 10), publish);
-    assert_eq!(bodies(&batch), ["1"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn every_group_gets_every_message() {
-    let rig = Rig::new().await;
-    rig.bus.declare(&[Declaration { destination: orders(), groups: vec![audit()] }]).await.expect("declared");
-    rig.publish(&["1", "2"]).await;
-    for subscription in [Subscription::to(orders()), Subscription::grouped(orders(), audit())] {
-        let receiver = rig.receiver_of(&subscription, SubscribeOptions::default()).await;
-        let batch = rig.poll(&receiver).await;
-        assert_eq!(bodies(&batch), ["1", "2"]);
-        ack_all(&receiver, batch).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn competing_receivers_share() {
-    let rig = Rig::new().await;
-    let (one, two) = (rig.receiver().await, rig.receiver().await);
-    rig.publish(&["1", "2", "3"]).await;
-    let first = rig.take(&one, 2).await;
-    let second = rig.take(&two, 2).await;
-    assert_eq!((bodies(&first), bodies(&second)), (vec!["1".into(), "2".into()], vec!["3".into()]));
-}
-
-#[tokio::test(start_paused = true)]
-async fn prefetch_bounds_what_a_receiver_holds() {
-    let rig = Rig::new().await;
-    let options = SubscribeOptions { prefetch_count_max: 2, lease: None };
-    let receiver = rig.receiver_of(&Subscription::to(orders()), options).await;
-    rig.publish(&["1", "2", "3"]).await;
-    let mut held = rig.take(&receiver, 10).await;
-    assert_eq!(bodies(&held), ["1", "2"]);
-    let settle = async {
-        rig.sleep(SECOND).await;
-        settled(&receiver, held.remove(0).ack()).await;
-    };
-    let (next, ()) = tokio::join!(rig.take(&receiver, 10), settle);
-    assert_eq!(bodies(&next), ["3"], "settling one makes room for one");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_cancelled_receive_loses_nothing() {
+async fn a_cancelled_receive_does_not_take_the_wake_up_with_it() {
     let rig = Rig::new().await;
     let (one, two) = (rig.receiver().await, rig.receiver().await);
     let mut into = Vec::new();
@@ -64,7 +15,7 @@ async fn a_cancelled_receive_loses_nothing() {
         rig.publish(&["1"]).await;
     };
     let (batch, ()) = tokio::join!(rig.take(&two, 10), publish);
-    assert_eq!(bodies(&batch), ["1"], "the wake-up is not spent on the one that left");
+    assert_eq!(bodies(&batch), ["1"]);
     assert!(into.is_empty());
 }
 
@@ -73,4 +24,61 @@ async fn waiting_for_nothing_answers_at_once() {
     let rig = Rig::new().await;
     let receiver = rig.receiver().await;
     assert!(rig.take(&receiver, 0).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_back_keeps_its_place() {
+    let rig = Rig::new().await;
+    let (one, two) = (rig.receiver().await, rig.receiver().await);
+    rig.publish(&["1", "2", "3", "4"]).await;
+    let mut batch = rig.take(&one, 3).await;
+    settled(&one, batch.remove(2).nack(Duration::ZERO)).await;
+    drop(batch.remove(1));
+    one.release(vec![batch.remove(0).split().1]).await;
+    assert_eq!(bodies(&rig.take(&two, 10).await), ["1", "2", "3", "4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nack_delay_wakes_a_receiver_that_waits_already() {
+    let rig = Rig::new().await;
+    let (one, two) = (rig.receiver().await, rig.receiver().await);
+    rig.publish(&["1"]).await;
+    let first = rig.take_one(&one).await;
+    let nack = async {
+        rig.sleep(SECOND).await;
+        settled(&one, first.nack(SECOND)).await;
+    };
+    let (batch, ()) = tokio::join!(rig.take(&two, 10), nack);
+    assert_eq!(bodies(&batch), ["1"]);
+    assert_eq!(rig.seams.clock.now().since_origin(), 2 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_delivery_wakes_a_receiver_that_waits() {
+    let rig = Rig::new().await;
+    let (one, two) = (rig.receiver().await, rig.receiver().await);
+    rig.publish(&["1"]).await;
+    let delivery = rig.take_one(&one).await;
+    let let_go = async {
+        rig.sleep(SECOND).await;
+        drop(delivery.split());
+    };
+    let (batch, ()) = tokio::join!(rig.take(&two, 10), let_go);
+    assert_eq!(batch[0].receive_count(), Some(2));
+    assert_eq!(rig.seams.clock.now().since_origin(), SECOND, "no lease had to end for it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_depth_tells_where_messages_are() {
+    let rig = Rig::new().await;
+    let receiver = rig.receiver_of(&Subscription::to(orders()), SubscribeOptions::default()).await;
+    rig.publish(&["1", "2", "3", "4"]).await;
+    rig.publish_one(rig.outgoing("5").delayed(SECOND)).await;
+    let mut batch: Vec<Delivery> = rig.take(&receiver, 3).await;
+    settled(&receiver, batch.remove(0).nack(SECOND)).await;
+    let depth = rig.bus.depth_now(&Subscription::to(orders())).expect("declared");
+    assert_eq!(depth, Depth { ready_count: 1, delayed_count: 2, in_flight_count: 2 });
+    rig.sleep(SECOND).await;
+    let depth = rig.bus.depth_now(&Subscription::to(orders())).expect("declared");
+    assert_eq!(depth, Depth { ready_count: 3, delayed_count: 0, in_flight_count: 2 });
 }
