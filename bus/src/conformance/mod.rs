@@ -36,7 +36,7 @@
 //!   reported as ignored, with the flag that skipped it.
 //! * **Settings.** One backend is tested under several: each capability switched off, each queue
 //!   type, each layer around it.
-//! * **Time.** A bus that takes its time from [`Seams`] is tested in virtual time: hours pass in
+//! * **Time.** A bus that takes its time from [`Seams`](crate::Seams) is tested in virtual time: hours pass in
 //!   microseconds, and a case that waits for ever is found at once. Cases never assert how long
 //!   something took, only that nothing came early and that everything came.
 //! * **Deviations.** What a server under test is known to do otherwise is [data](Deviation): it is

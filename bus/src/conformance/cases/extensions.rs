@@ -99,6 +99,7 @@ async fn extensions_end_at_the_cap_and_so_does_the_lease(world: &World) {
             Some(ExtendOutcome::Capped) => break,
             other => panic!("neither extended nor capped: {other:?}"),
         }
+        assert!(until > world.seams.clock.now(), "an extended lease has not ended yet");
         assert!(until <= last_end, "{:?} longer than the cap of {cap:?}", until.since(last_end));
     }
     assert!(until + cap / 2 >= last_end, "capped {:?} before the cap of {cap:?}", last_end.since(until));

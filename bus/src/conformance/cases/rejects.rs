@@ -1,10 +1,15 @@
 //! Settling: what a reject keeps, and where.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::conformance::World;
 use crate::conformance::world::body;
 use crate::{ErrorKind, Group, Headers, Outgoing, SettleOutcome, Subscription, dead_letter};
+
+/// A broker that writes down the time may have a clock of its own, and keep whole seconds.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(60);
 
 super::cases! { "settle":
     a_rejected_message_is_in_the_dead_letters_with_its_reason_and_as_it_was_sent [DeadLetters],
@@ -39,7 +44,7 @@ async fn a_dead_letter_tells_where_it_comes_from(world: &World) {
     world.publish(&destination, &["1"]).await;
     drop(world.take_one(&receiver).await);
     let delivery = world.take_one(&receiver).await;
-    let not_before = world.seams.clock.wall();
+    let rejected_at = world.seams.clock.wall();
     world.settle(&receiver, vec![delivery.reject("bad")]).await;
     let found = world.take_one(&world.graves(&destination).await).await;
     let headers = found.message().headers();
@@ -48,9 +53,8 @@ async fn a_dead_letter_tells_where_it_comes_from(world: &World) {
     let expected = world.capability().receive_count.then_some("2");
     assert_eq!(headers.text(dead_letter::RECEIVE_COUNT), expected, "the receive count");
     let at: Timestamp = headers.text(dead_letter::AT).expect("a time").parse().expect("RFC 3339");
-    // A broker that writes it down may have a clock of its own, and keep whole seconds.
-    let span = at.duration_since(not_before).unsigned_abs();
-    assert!(span < std::time::Duration::from_secs(60), "rejected at {at}, which is {span:?} off");
+    let span = at.duration_since(rejected_at).unsigned_abs();
+    assert!(span < CLOCKS_APART_MAX, "rejected at {at}, which is {span:?} off");
 }
 
 async fn a_rejected_message_is_gone_from_its_queue(world: &World) {
