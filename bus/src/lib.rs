@@ -63,6 +63,7 @@ pub mod registry;
 pub mod seams;
 pub mod settlement;
 pub mod topology;
+pub mod typed;
 pub mod url;
 
 pub use capability::Capability;

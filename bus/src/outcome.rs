@@ -1,6 +1,6 @@
 //! What a bus answers, per message and in input order.
 
-use crate::{Error, Moment};
+use crate::{Error, ErrorKind, Moment, Result};
 
 /// The answer to one published message.
 #[derive(Debug)]
@@ -19,6 +19,23 @@ impl PublishOutcome {
     #[must_use]
     pub fn is_accepted(&self) -> bool {
         matches!(self, Self::Accepted(_))
+    }
+
+    /// The receipt, for callers that go on with `?`.
+    ///
+    /// # Errors
+    /// A refusal as it is. [`Timeout`](ErrorKind::Timeout) when there was no answer, whatever kept it
+    /// from coming: the message may or may not be on the bus, so resend the same id and bytes.
+    pub fn into_result(self) -> Result<Receipt> {
+        match self {
+            Self::Accepted(receipt) => Ok(receipt),
+            Self::Refused(error) => Err(error),
+            Self::Unknown(error) if error.kind() == ErrorKind::Timeout => Err(error),
+            Self::Unknown(cause) => {
+                let message = "no answer: the message may or may not be on the bus";
+                Err(Error::new(ErrorKind::Timeout, "publish", message).caused_by(cause))
+            }
+        }
     }
 }
 
