@@ -18,14 +18,14 @@ use bus::pipeline::{Attempts, Begun, Envelope, Handled, Pipeline};
 use bus::typed::{Decoding, Front, Json, TypedUnitHandler};
 use bus::{Declaration, Destination, MessageId, MessageKey, Outgoing, Result, Seams, Subscription};
 use bus_memory::{MemoryBus, MemoryOptions};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// What one service keeps. In a database the lock is a transaction.
 #[derive(Default)]
 struct Store {
     rows: Mutex<Rows>,
-    recognized: Notify,
+    /// A copy came: the story is told.
+    recognized: CancellationToken,
 }
 
 #[derive(Default)]
@@ -51,7 +51,7 @@ impl Outbox for Store {
 
     async fn wait(&self, _after: u64) {
         // Every row of this story is written before its relay starts.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn relayed(&self, relayed: &[Relayed]) -> Result<()> {
@@ -65,16 +65,7 @@ impl Outbox for Store {
 #[async_trait]
 impl Attempts for Store {
     async fn begin(&self, _: &Subscription, messages: &[MessageId]) -> Result<Vec<Begun>> {
-        let rows = self.rows();
-        let begin = |id| {
-            if !rows.seen.contains(id) {
-                return Begun::Attempt(1);
-            }
-            println!("warehouse: a copy came, and was recognized");
-            self.recognized.notify_one();
-            Begun::Done
-        };
-        Ok(messages.iter().map(begin).collect())
+        Ok(vec![Begun::Attempt(1); messages.len()])
     }
 
     async fn forgive(&self, _: &Subscription, _: &[MessageId]) -> Result<()> {
@@ -93,6 +84,8 @@ impl Inbox for Store {
     async fn commit(&self, parts: Parts<u32>) -> Result<Committed> {
         let mut rows = self.rows();
         if !rows.seen.insert(parts.message_id) {
+            println!("warehouse: a copy came, and was recognized");
+            self.recognized.cancel();
             return Ok(Committed::Duplicate);
         }
         rows.sold_count += parts.effects;
@@ -124,33 +117,31 @@ pub(crate) async fn main() -> Result<()> {
     shop.rows().outbox.insert(1, outgoing);
     println!("shop: order stored with its message, in one write");
 
-    let accepted = CancellationToken::new();
-    let killed = accepted.clone();
-    let relay =
-        Relay::new(Arc::clone(bus), Arc::clone(&shop) as _, seams.clone()).observed_by(move |_| killed.cancel());
+    let (first, accepted) = relay(&front, &shop, &seams);
     tokio::select! {
         biased;
         () = accepted.cancelled() => println!("relay: killed right after the bus accepted the message"),
-        () = relay.run(CancellationToken::new()) => {}
+        () = first.run(CancellationToken::new()) => {}
     }
     println!("shop: {} message still in the outbox", shop.rows().outbox.len());
 
-    let accepted = CancellationToken::new();
-    let done = accepted.clone();
-    let relay = Relay::new(Arc::clone(bus), Arc::clone(&shop) as _, seams.clone()).observed_by(move |_| done.cancel());
-    relay.run(accepted).await;
+    let (second, accepted) = relay(&front, &shop, &seams);
+    second.run(accepted).await;
     let copies = bus.depth(&Subscription::to(orders.clone())).await?.ready_count;
     println!("relay: sent again; {} messages in the outbox, {copies} copies on the bus", shop.rows().outbox.len());
 
     let warehouse = Arc::new(Store::default());
     let handler = IdempotentReceiver::new(Arc::clone(&warehouse), Decoding::new(Json, Sell));
-    let pipeline = Pipeline::new(Arc::clone(bus), Subscription::to(orders), Arc::new(handler), seams)
-        .with_attempts(Arc::clone(&warehouse) as _);
-    let shutdown = CancellationToken::new();
-    let (ran, ()) = tokio::join!(pipeline.run(shutdown.clone()), async {
-        warehouse.recognized.notified().await;
-        shutdown.cancel();
-    });
+    let pipeline = Pipeline::new(Arc::clone(bus), Subscription::to(orders), Arc::new(handler), seams);
+    pipeline.run(warehouse.recognized.clone()).await?;
     println!("warehouse: {} sold in all", warehouse.rows().sold_count);
-    ran
+    Ok(())
+}
+
+/// A relay, and a token that fires once the bus has accepted a message of it.
+fn relay(front: &Front, shop: &Arc<Store>, seams: &Seams) -> (Relay, CancellationToken) {
+    let accepted = CancellationToken::new();
+    let accept = accepted.clone();
+    let relay = Relay::new(Arc::clone(front.bus()), Arc::clone(shop) as _, seams.clone());
+    (relay.observed_by(move |_| accept.cancel()), accepted)
 }

@@ -7,8 +7,7 @@
 //! cargo run -p bus --example retry_and_dead_letter
 //! ```
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bus::pipeline::{Backoff, Envelope, Failure, Policy};
@@ -20,6 +19,8 @@ use bus::{
 use bus_memory::{MemoryBus, MemoryOptions};
 use tokio_util::sync::CancellationToken;
 
+const ATTEMPT_COUNT_MAX: u32 = 3;
+
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn main() -> Result<()> {
     let seams = Seams::system();
@@ -29,35 +30,37 @@ pub(crate) async fn main() -> Result<()> {
     for order in ["ORD-1", "ORD-2"] {
         front.publish_json(&orders, MessageKey::new(order)?, order).await?;
     }
-
-    let shutdown = CancellationToken::new();
-    let is_in_catalogue = Arc::new(AtomicBool::new(false));
-    let (done, catalogue) = (shutdown.clone(), Arc::clone(&is_in_catalogue));
-    let process = move |order: String, envelope: Envelope| {
-        let attempt = envelope.attempt();
-        let fault = match order.as_str() {
-            "ORD-1" if attempt < 3 => Some("the printer has no paper"),
-            "ORD-2" if !catalogue.load(Ordering::Relaxed) => Some("no such product"),
-            _ => None,
-        };
-        println!("{order}, attempt {attempt}: {}", fault.unwrap_or("processed"));
-        if order == "ORD-2" && fault.is_none() {
-            done.cancel();
-        }
-        async move { fault.map_or(Ok(()), |cause| Err(Failure::Retry(cause.to_owned()))) }
-    };
-    let pipeline = front.subscribe_json(Subscription::to(orders.clone()), process).with_policy(Policy {
-        attempt_count_max: 3,
-        retry: Backoff { first: Duration::from_millis(5), max: Duration::from_millis(10) },
-        ..Policy::default()
-    });
-
-    let (ran, replayed) = tokio::join!(pipeline.run(shutdown), replay(&front, &orders, &is_in_catalogue));
-    ran.and(replayed)
+    process(&front, &orders, 2, "no such product").await?;
+    replay(&front, &orders).await?;
+    process(&front, &orders, 1, "").await
 }
 
-/// Waits for a dead letter, mends what it complains of, and sends it back where it came from.
-async fn replay(front: &Front, orders: &Destination, is_in_catalogue: &AtomicBool) -> Result<()> {
+/// Processes until `order_count` orders have succeeded or failed for good. ORD-2 fails with `fault`
+/// while there is one.
+async fn process(front: &Front, orders: &Destination, order_count: usize, fault: &'static str) -> Result<()> {
+    let shutdown = CancellationToken::new();
+    let (done, left_over) = (shutdown.clone(), AtomicUsize::new(order_count));
+    let pipeline = front.subscribe_json(Subscription::to(orders.clone()), move |order: String, envelope: Envelope| {
+        let attempt = envelope.attempt();
+        let fault = match order.as_str() {
+            "ORD-1" if attempt < 3 => "the printer has no paper",
+            "ORD-2" => fault,
+            _ => "",
+        };
+        println!("{order}, attempt {attempt}: {}", if fault.is_empty() { "processed" } else { fault });
+        let is_over = fault.is_empty() || attempt == ATTEMPT_COUNT_MAX;
+        if is_over && left_over.fetch_sub(1, Ordering::Relaxed) == 1 {
+            done.cancel();
+        }
+        async move { if fault.is_empty() { Ok(()) } else { Err(Failure::Retry(fault.to_owned())) } }
+    });
+    let retry = Backoff { first: Duration::from_millis(5), max: Duration::from_millis(10) };
+    let policy = Policy { attempt_count_max: ATTEMPT_COUNT_MAX, retry, ..Policy::default() };
+    pipeline.with_policy(policy).run(shutdown).await
+}
+
+/// Reads the dead letter and sends it back where it came from.
+async fn replay(front: &Front, orders: &Destination) -> Result<()> {
     let dead_letters = Subscription::to(orders.dead_letters()?);
     let receiver = front.bus().subscribe(&dead_letters, SubscribeOptions::default()).await?;
     let mut deliveries = Vec::new();
@@ -66,11 +69,10 @@ async fn replay(front: &Front, orders: &Destination, is_in_catalogue: &AtomicBoo
         let message = delivery.message().clone();
         let header = |name| message.headers().text(name).unwrap_or_default();
         println!("dead letter: {}", header(dead_letter::REASON));
-        is_in_catalogue.store(true, Ordering::Relaxed);
-        let back_to = Destination::new(header(dead_letter::DESTINATION))?;
-        println!("replayed to {back_to}, now that the product is in the catalogue");
-        // Accepted first, removed then: killed in between it is there twice, and never lost.
-        front.bus().publish_one(Outgoing::new(back_to, message)).await.into_result()?;
+        let origin = Destination::new(header(dead_letter::DESTINATION))?;
+        println!("the product is in the catalogue now: replayed to {origin}");
+        // First accepted, then removed: killed in between it is in both places, and never lost.
+        front.bus().publish_one(Outgoing::new(origin, message)).await.into_result()?;
         let _ = receiver.settle_one(delivery.ack()).await;
     }
     Ok(())

@@ -4,41 +4,69 @@
 //! states what every answer means, and builds the parts that should not be written twice: the
 //! delivery [`pipeline`], the [`outbox`] relay and the [`inbox`] that makes an effect happen once.
 //!
+//! ```
+//! use bus::typed::Front;
+//! use bus::{Declaration, Destination, MessageKey, Seams, Subscription};
+//! use bus_memory::{MemoryBus, MemoryOptions};
+//! use serde::{Deserialize, Serialize};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Order {
+//!     quantity: u32,
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> bus::Result<()> {
+//! let seams = Seams::system();
+//! let front = Front::new(MemoryBus::new(seams.clone(), MemoryOptions::default()), seams);
+//! let orders = Destination::new("orders")?;
+//! front.bus().declare(&[Declaration::of(orders.clone())]).await?;
+//!
+//! // `Ok`: the bus took responsibility.
+//! front.publish_json(&orders, MessageKey::new("ORD-1")?, &Order { quantity: 2 }).await?;
+//!
+//! let shutdown = CancellationToken::new();
+//! let done = shutdown.clone();
+//! let pipeline = front.subscribe_json(Subscription::to(orders), move |order: Order, _| {
+//!     assert_eq!(order.quantity, 2);
+//!     done.cancel();
+//!     // `Ok` acknowledges.
+//!     async { Ok(()) }
+//! });
+//! pipeline.run(shutdown).await
+//! # }
+//! ```
+//!
 //! # In the order of a message's life
 //!
 //! | step | read |
 //! |---|---|
 //! | a [`Message`] gets an id, a key, headers and a body | [`message`], [`headers`], [`name`] |
+//! | or a value becomes one, and a message a value | [`typed`] |
 //! | an application states what it needs, a bus what it can | [`contract`], [`capability`] |
 //! | a URL picks the backend | [`registry`], [`url`] |
+//! | layers change what the bus does around each call | [`layer`] |
 //! | rows written with the effect become published messages | [`outbox`] |
 //! | [`Bus::publish`] answers per message | [`outcome`] |
 //! | a [`Receiver`] hands out deliveries on a lease | [`delivery`] |
 //! | the pipeline runs the handler and settles | [`pipeline`], [`settlement`] |
+//! | middleware changes what happens around the handler | [`middleware`] |
 //! | seen, effect and outgoing messages are one write | [`inbox`] |
+//! | what was rejected is kept with its provenance | [`dead_letter`] |
+#![cfg_attr(
+    feature = "conformance",
+    doc = "| a backend is written, and shows that it keeps all this | [`writing_a_backend`], [`conformance`] |"
+)]
+//!
+//! The examples `hello`, `competing_consumers`, `retry_and_dead_letter`, `custom_layer` and `outbox`
+//! (`cargo run -p bus --example hello`) tell a story each.
 //!
 //! # What it is not
 //!
 //! It is no client of any broker, speaks no HTTP and opens no database. It reads no ambient clock
 //! and draws no ambient randomness: both come in through [`clock`] and [`entropy`], so the same
 //! code runs in production and in a deterministic simulation.
-//!
-//! # Example
-//!
-//! ```
-//! use bus::{Destination, Message, Outgoing, Seams};
-//!
-//! # fn main() -> Result<(), bus::Error> {
-//! let seams = Seams::system();
-//! let orders = Destination::new("order-processing-queue")?;
-//! let message = Message::new(seams.message_id("example"), &b"{\"quantity\":2}"[..])
-//!     .with_key(bus::MessageKey::new("ORD-1")?)
-//!     .with_content_type("application/json");
-//! let outgoing = Outgoing::new(orders, message);
-//! assert_eq!(outgoing.message().key().map(|key| key.as_str()), Some("ORD-1"));
-//! # Ok(())
-//! # }
-//! ```
 
 pub mod capability;
 pub mod clock;
@@ -65,6 +93,9 @@ pub mod settlement;
 pub mod topology;
 pub mod typed;
 pub mod url;
+#[cfg(feature = "conformance")]
+#[doc = include_str!("../docs/writing-a-backend.md")]
+pub mod writing_a_backend {}
 
 pub use capability::Capability;
 pub use clock::{Clock, ClockExt, Moment};

@@ -10,14 +10,11 @@ use bus::{
 };
 
 use super::broker::Broker;
-use super::config::ToyOptions;
+use super::config::{DELAY_MAX, MESSAGE_BYTES_MAX, ToyOptions};
 use super::consumer::ToyReceiver;
 use super::convert::encode;
 use super::error::{closed, invalid, told, unsupported};
 use super::settle::Hand;
-
-const MESSAGE_BYTES_MAX: usize = 256 * 1024;
-const DELAY_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// One connection.
 #[derive(Debug)]

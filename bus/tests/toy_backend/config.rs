@@ -9,6 +9,11 @@ use super::broker::Broker;
 use super::bus::ToyBus;
 use super::error::invalid;
 
+/// Largest message, by [`bus::Message::size_bytes`].
+pub(crate) const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Longest delay of a publish or a nack.
+pub(crate) const DELAY_MAX: Duration = Duration::from_secs(15 * 60);
+
 /// What an owner may choose.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ToyOptions {

@@ -44,7 +44,7 @@ impl Receiver for ToyReceiver {
             // From the broker's hand into the caller's without an `await`: nobody can drop the call between.
             for taken in taken.map_err(|fault| told(&fault, "receive", destination))? {
                 match decode(taken.receipt.slot, &taken.frame) {
-                    Ok(message) => into.push(hand.take_up(taken, message, self.lease)),
+                    Ok(message) => into.push(hand.take_up(&taken, message, self.lease)),
                     Err(reason) => {
                         let message = raw(taken.receipt.slot, taken.frame);
                         // What cannot be buried comes again when its lease ends; the next one flows.

@@ -10,6 +10,7 @@ use bus::{
 use tokio::sync::Notify;
 
 use super::broker::{Broker, Fault, Taken};
+use super::config::DELAY_MAX;
 use super::convert::encode;
 use super::error::{told, unsupported};
 
@@ -62,8 +63,8 @@ impl Hand {
     }
 
     /// A delivery of what was just taken.
-    pub(crate) fn take_up(self: &Arc<Self>, taken: Taken, message: Message, lease: Duration) -> Delivery {
-        let Taken { receipt: token, receive_count, .. } = taken;
+    pub(crate) fn take_up(self: &Arc<Self>, taken: &Taken, message: Message, lease: Duration) -> Delivery {
+        let Taken { receipt: token, receive_count, .. } = *taken;
         let deadline = self.seams.clock.now() + lease;
         self.table().held.insert(token, Held { message: message.clone(), receive_count, deadline });
         self.changed.notify_waiters();
@@ -80,6 +81,10 @@ impl Hand {
 
     pub(crate) fn settle(&self, settlement: Settlement) -> SettleOutcome {
         let (token, verdict) = settlement.into_parts();
+        if matches!(verdict, Verdict::Nack { after } if after > DELAY_MAX) {
+            // It stays ours: coming back earlier than asked for would be a promise broken in silence.
+            return SettleOutcome::Failed(unsupported("settle", format!("the longest nack delay is {DELAY_MAX:?}")));
+        }
         let Some(held) = self.let_go(token) else { return SettleOutcome::LeaseLost };
         let answer = match verdict {
             Verdict::Ack => self.broker.delete(self.queue(), token),
