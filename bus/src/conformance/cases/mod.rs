@@ -33,7 +33,18 @@ use cases;
 /// Every case, in the order of a message's life.
 pub fn all() -> impl Iterator<Item = &'static Case> {
     [
-        content::CASES, publish::CASES, sizes::CASES, publishers::CASES, subscriptions::CASES, receive::CASES, settle::CASES, settlements::CASES, rejects::CASES, lease::CASES, extensions::CASES, typed::CASES
+        content::CASES,
+        publish::CASES,
+        sizes::CASES,
+        publishers::CASES,
+        subscriptions::CASES,
+        receive::CASES,
+        settle::CASES,
+        settlements::CASES,
+        rejects::CASES,
+        lease::CASES,
+        extensions::CASES,
+        typed::CASES,
     ]
     .into_iter()
     .flatten()
