@@ -10,12 +10,24 @@ use bus_memory::{MemoryBus, MemoryOptions};
 /// Every connection is the same bus: there is no other way into this process.
 pub(crate) struct Memory {
     options: MemoryOptions,
-    bus: OnceLock<Arc<MemoryBus>>,
+    wrap: Wrap,
+    bus: OnceLock<Arc<dyn Bus>>,
 }
+
+type Wrap = Box<dyn Fn(Arc<dyn Bus>, &Seams) -> Arc<dyn Bus> + Send + Sync>;
 
 impl Memory {
     pub(crate) fn with(options: MemoryOptions) -> Self {
-        Self { options, bus: OnceLock::new() }
+        Self { options, wrap: Box::new(|bus, _| bus), bus: OnceLock::new() }
+    }
+
+    /// The same bus with what `wrap` puts around it.
+    pub(crate) fn wrapped(
+        mut self,
+        wrap: impl Fn(Arc<dyn Bus>, &Seams) -> Arc<dyn Bus> + Send + Sync + 'static,
+    ) -> Self {
+        self.wrap = Box::new(wrap);
+        self
     }
 }
 
@@ -26,7 +38,7 @@ impl Harness for Memory {
     }
 
     async fn connect(&self, seams: &Seams) -> Result<Arc<dyn Bus>> {
-        let bus = self.bus.get_or_init(|| MemoryBus::new(seams.clone(), self.options.clone()));
-        Ok(Arc::clone(bus) as _)
+        let bus = self.bus.get_or_init(|| (self.wrap)(MemoryBus::new(seams.clone(), self.options.clone()), seams));
+        Ok(Arc::clone(bus))
     }
 }
