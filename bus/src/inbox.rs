@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::pipeline::{Attempts, Envelope, Failure, Handled, Handler};
-use crate::{ErrorKind, MessageId, Outgoing, Result, Subscription};
+use crate::{ErrorKind, MessageId, Outgoing, Result, Subscription, TraceContext};
 
 /// Re-runs of one delivery after a conflicting write, before it counts as a failed attempt.
 const CONFLICT_RERUN_COUNT_MAX: u32 = 32;
@@ -25,8 +25,12 @@ pub struct UnitOfWork<E> {
 }
 
 impl<E> UnitOfWork<E> {
-    /// Adds a message to the outbox, in order.
-    pub fn send(&mut self, outgoing: Outgoing) {
+    /// Adds a message to the outbox, in order. It keeps the handler's trace, where it has one: the
+    /// relay that publishes it later knows nothing of its cause.
+    pub fn send(&mut self, mut outgoing: Outgoing) {
+        if let Some(context) = TraceContext::current() {
+            context.offer_to(outgoing.message_mut());
+        }
         self.outgoing.push(outgoing);
     }
 

@@ -92,6 +92,7 @@ pub mod seams;
 pub mod settlement;
 pub mod topology;
 pub mod typed;
+pub mod trace_context;
 pub mod url;
 #[cfg(feature = "conformance")]
 #[doc = include_str!("../docs/writing-a-backend.md")]
@@ -112,4 +113,5 @@ pub use registry::Registry;
 pub use seams::Seams;
 pub use settlement::{Settlement, Verdict};
 pub use topology::{BusState, Declaration, Depth, SubscribeOptions};
+pub use trace_context::TraceContext;
 pub use url::BusUrl;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use bus::capability::{Counting, LeaseTerms, Order};
 use bus::conformance::Suite;
+use bus::layer::{self, LayerExt};
 use bus_memory::MemoryOptions;
 
 use harness::Memory;
@@ -39,5 +40,8 @@ fn main() -> ExitCode {
         .setting("with approximate depth", move || Memory::with(MemoryOptions { depth: Counting::Approximate, ..on() }))
         .setting("without depth", move || Memory::with(MemoryOptions { depth: Counting::None, ..on() }))
         .setting("without purge", move || Memory::with(MemoryOptions { purge: false, ..on() }))
+        .setting("with tracing", move || {
+            Memory::with(on()).wrapped(|bus, seams| bus.layer(layer::Tracing::new(seams.clone())))
+        })
         .main()
 }

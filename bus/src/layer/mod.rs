@@ -41,6 +41,7 @@
 
 mod layered;
 mod layered_receiver;
+mod tracing;
 
 use std::fmt;
 use std::sync::Arc;
@@ -49,6 +50,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use layered_receiver::layered_receiver;
+pub use tracing::Tracing;
 
 use crate::{
     Bus, BusState, Capability, Declaration, Delivery, Depth, ExtendOutcome, Outgoing, PublishOutcome, Receiver, Result,

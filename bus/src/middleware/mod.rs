@@ -33,7 +33,12 @@
 //! The pipeline drops the future of a handler whose time is over or whose lease is lost, with every
 //! middleware around it: what a middleware awaits must be safe to cancel.
 
+mod outcome;
+mod tracing;
+
 use async_trait::async_trait;
+
+pub use tracing::Tracing;
 
 use crate::pipeline::{Envelope, Handled, Handler};
 
