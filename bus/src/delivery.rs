@@ -81,6 +81,12 @@ impl Delivery {
         self.unsettled.token
     }
 
+    /// For layers: a drop gives it back to what `around` makes of the backend's own [`Returns`], and
+    /// that must pass it on.
+    pub fn returned_through(&mut self, around: impl FnOnce(Arc<dyn Returns>) -> Arc<dyn Returns>) {
+        self.unsettled.returns = self.unsettled.returns.take().map(around);
+    }
+
     /// Separates the message from the duty to settle.
     pub fn split(self) -> (Message, Unsettled) {
         (self.message, self.unsettled)

@@ -82,6 +82,8 @@ pub mod inbox;
 mod interface;
 pub mod layer;
 pub mod message;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod middleware;
 pub mod name;
 pub mod outbox;

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use uuid::Uuid;
+use jiff::Timestamp;
+use uuid::{Uuid, Variant, Version};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -162,6 +163,18 @@ impl MessageId {
             _ => Ok(Self(Id::Text(text.into()))),
         }
     }
+
+    /// When it was made by the clock of its producer, to the millisecond; `None` unless it is a
+    /// UUIDv7 (RFC 9562, section 5.7).
+    #[must_use]
+    pub fn made_at(&self) -> Option<Timestamp> {
+        let Id::Uuid(uuid) = &self.0 else { return None };
+        if uuid.get_version() != Some(Version::SortRand) || uuid.get_variant() != Variant::RFC4122 {
+            return None;
+        }
+        let milliseconds = i64::try_from(uuid.as_u128() >> 80).ok()?;
+        Timestamp::from_millisecond(milliseconds).ok()
+    }
 }
 
 /// Only the lower-case hyphenated form is stored as a UUID: any other spelling must print as read.
@@ -252,6 +265,19 @@ mod tests {
         };
         check("sync-events-queue", "sync-events-queue-dlq");
         check("sync-events-queue.fifo", "sync-events-queue-dlq.fifo");
+    }
+
+    #[test]
+    fn only_a_uuid_of_version_7_knows_when_it_was_made() {
+        let check = |text: &str, expected: Option<&str>| {
+            let made_at = MessageId::parse(text).expect("legal id").made_at();
+            assert_eq!(made_at.map(|time| time.to_string()).as_deref(), expected, "{text}");
+        };
+        // The example of RFC 9562, appendix A.6.
+        check("017f22e2-79b0-7cc3-98c4-dc0c0c07398f", Some("2022-02-22T19:22:22Z"));
+        check("017f22e2-79b0-7cc3-18c4-dc0c0c07398f", None);
+        check("646dc4b0-6c5e-4c02-bf76-032bdc36c3e4", None);
+        check("orders/3/1442", None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use bus::capability::{Counting, LeaseTerms, Order};
 use bus::conformance::Suite;
 use bus::layer::{self, LayerExt};
+use bus::metrics::{Metrics, Registry};
 use bus_memory::MemoryOptions;
 
 use harness::Memory;
@@ -42,6 +43,10 @@ fn main() -> ExitCode {
         .setting("without purge", move || Memory::with(MemoryOptions { purge: false, ..on() }))
         .setting("with tracing", move || {
             Memory::with(on()).wrapped(|bus, seams| bus.layer(layer::Tracing::new(seams.clone())))
+        })
+        .setting("with metrics", move || {
+            let metrics = Metrics::register(&mut Registry::default());
+            Memory::with(on()).wrapped(move |bus, seams| bus.layer(layer::Metering::new(metrics.clone(), seams)))
         })
         .main()
 }

@@ -41,6 +41,8 @@
 
 mod layered;
 mod layered_receiver;
+#[cfg(feature = "metrics")]
+mod metering;
 mod tracing;
 
 use std::fmt;
@@ -50,6 +52,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use layered_receiver::layered_receiver;
+#[cfg(feature = "metrics")]
+pub use metering::Metering;
 pub use tracing::Tracing;
 
 use crate::{

@@ -33,11 +33,15 @@
 //! The pipeline drops the future of a handler whose time is over or whose lease is lost, with every
 //! middleware around it: what a middleware awaits must be safe to cancel.
 
+#[cfg(feature = "metrics")]
+mod metering;
 mod outcome;
 mod tracing;
 
 use async_trait::async_trait;
 
+#[cfg(feature = "metrics")]
+pub use metering::Metering;
 pub use tracing::Tracing;
 
 use crate::pipeline::{Envelope, Handled, Handler};
