@@ -61,6 +61,7 @@
 //!
 //! The examples `hello`, `competing_consumers`, `retry_and_dead_letter`, `custom_layer` and `outbox`
 //! (`cargo run -p bus --example hello`) tell a story each.
+//! | what a message causes belongs to its trace | [`trace_context`] |
 //!
 //! # What it is not
 //!

@@ -164,6 +164,14 @@ impl MessageId {
         }
     }
 
+    /// Calls `read` with the id as text, without allocating.
+    pub(crate) fn with_text<T>(&self, read: impl FnOnce(&str) -> T) -> T {
+        match &self.0 {
+            Id::Uuid(uuid) => read(uuid.as_hyphenated().encode_lower(&mut Uuid::encode_buffer())),
+            Id::Text(text) => read(text),
+        }
+    }
+
     /// When it was made by the clock of its producer, to the millisecond; `None` unless it is a
     /// UUIDv7 (RFC 9562, section 5.7).
     #[must_use]

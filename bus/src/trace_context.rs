@@ -52,17 +52,16 @@ impl TraceContext {
     /// `parentbased_always_on`.
     #[must_use]
     pub fn root(seams: &Seams, identity: &MessageId) -> Self {
-        let identity = identity.to_string();
+        let bits = identity.with_text(|identity| seams.entropy.bits("trace id", identity));
         // One of 2^128 draws is no id; any other will do instead.
-        let trace_id = NonZeroU128::new(seams.entropy.bits("trace id", &identity)).unwrap_or(NonZeroU128::MAX);
-        let span_id = SpanId::draw(seams, &identity);
-        Self { trace_id: TraceId(trace_id), span_id, is_sampled: true, state: None }
+        let trace_id = TraceId(NonZeroU128::new(bits).unwrap_or(NonZeroU128::MAX));
+        Self { trace_id, span_id: SpanId::draw(seams, identity), is_sampled: true, state: None }
     }
 
     /// A new span of the same trace, for what `identity` names; flags and state are inherited.
     #[must_use]
     pub fn child(&self, seams: &Seams, identity: &MessageId) -> Self {
-        Self { span_id: SpanId::draw(seams, &identity.to_string()), ..self.clone() }
+        Self { span_id: SpanId::draw(seams, identity), ..self.clone() }
     }
 
     /// The span the handler runs in that is being polled, where
@@ -110,7 +109,7 @@ impl TraceContext {
 
     /// Writes both headers, in place of earlier ones.
     pub fn write_to(&self, headers: &mut Headers) {
-        headers.set(TRACEPARENT, self.traceparent());
+        headers.set(TRACEPARENT, Bytes::copy_from_slice(&self.to_bytes()));
         match &self.state {
             Some(state) => headers.set(TRACESTATE, state.clone()),
             None => headers.remove(TRACESTATE),
@@ -162,15 +161,23 @@ impl TraceContext {
     /// The span as a `traceparent` of version 00.
     #[must_use]
     pub fn traceparent(&self) -> String {
-        let flags = if self.is_sampled { SAMPLED } else { 0 };
-        format!("00-{}-{}-{flags:02x}", self.trace_id, self.span_id)
+        self.to_bytes().iter().copied().map(char::from).collect()
+    }
+
+    /// Without `format!`, as this happens once for each message that is published.
+    fn to_bytes(&self) -> [u8; TRACEPARENT_BYTES] {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_hex(&mut text[3..35], self.trace_id.0.get());
+        write_hex(&mut text[36..52], u128::from(self.span_id.0.get()));
+        write_hex(&mut text[53..], u128::from(self.is_sampled));
+        text
     }
 }
 
 impl SpanId {
-    fn draw(seams: &Seams, identity: &str) -> Self {
+    fn draw(seams: &Seams, identity: &MessageId) -> Self {
         // As wide as half a draw. Zero is no id; any other will do instead.
-        let bits = (seams.entropy.bits("span id", identity) >> 64) as u64;
+        let bits = (identity.with_text(|identity| seams.entropy.bits("span id", identity)) >> 64) as u64;
         Self(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MAX))
     }
 }
@@ -180,6 +187,14 @@ fn hex(text: &str, places: RangeInclusive<usize>) -> Option<u128> {
     let digits = text.get(places)?;
     let is_legal = digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
     if is_legal { u128::from_str_radix(digits, 16).ok() } else { None }
+}
+
+/// Fills `digits` with those of the number, least significant last.
+fn write_hex(digits: &mut [u8], mut number: u128) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
+    }
 }
 
 impl fmt::Display for TraceId {
