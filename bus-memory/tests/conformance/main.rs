@@ -41,9 +41,7 @@ fn main() -> ExitCode {
         .setting("with approximate depth", move || Memory::with(MemoryOptions { depth: Counting::Approximate, ..on() }))
         .setting("without depth", move || Memory::with(MemoryOptions { depth: Counting::None, ..on() }))
         .setting("without purge", move || Memory::with(MemoryOptions { purge: false, ..on() }))
-        .setting("with tracing", move || {
-            Memory::with(on()).wrapped(|bus, seams| bus.layer(layer::Tracing::new(seams.clone())))
-        })
+        .setting("with tracing", move || Memory::with(on()).wrapped(|bus, seams| bus.layer(layer::Tracing::new(seams))))
         .setting("with metrics", move || {
             let metrics = Metrics::register(&mut Registry::default());
             Memory::with(on()).wrapped(move |bus, seams| bus.layer(layer::Metering::new(metrics.clone(), seams)))

@@ -60,7 +60,7 @@ use crate::{Bus, Message, Outgoing, PublishOutcome, Seams};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), bus::Error> {
 /// let seams = Seams::system();
 /// let bus: Arc<dyn Bus> = MemoryBus::new(seams.clone(), MemoryOptions::default());
-/// let bus = bus.layer(Tracing::new(seams.clone()));
+/// let bus = bus.layer(Tracing::new(&seams));
 /// let orders = Destination::new("orders")?;
 /// bus.declare(&[Declaration::of(orders.clone())]).await?;
 ///
@@ -81,8 +81,8 @@ pub struct Tracing {
 impl Tracing {
     /// Draws ids from `seams`.
     #[must_use]
-    pub fn new(seams: Seams) -> Self {
-        Self { seams }
+    pub fn new(seams: &Seams) -> Self {
+        Self { seams: seams.clone() }
     }
 
     /// Gives a message its place in a trace; whether it had none.

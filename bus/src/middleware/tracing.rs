@@ -55,7 +55,7 @@ use crate::{Group, Seams, TraceContext};
 ///     assert_eq!(current.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
 ///     Ok(())
 /// })
-/// .with(Tracing::new(seams.clone()));
+/// .with(Tracing::new(&seams));
 ///
 /// let headers: Headers =
 ///     [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")].into_iter().collect();
@@ -74,8 +74,8 @@ pub struct Tracing {
 impl Tracing {
     /// Draws ids from `seams`.
     #[must_use]
-    pub fn new(seams: Seams) -> Self {
-        Self { seams }
+    pub fn new(seams: &Seams) -> Self {
+        Self { seams: seams.clone() }
     }
 }
 

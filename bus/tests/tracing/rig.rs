@@ -31,7 +31,7 @@ impl Rig {
     pub(crate) async fn on(options: MemoryOptions) -> Self {
         let seams = Seams::repeatable(jiff::Timestamp::UNIX_EPOCH, 1);
         let bare: Arc<dyn Bus> = MemoryBus::new(seams.clone(), options);
-        let bus = Arc::clone(&bare).layer(Tracing::new(seams.clone()));
+        let bus = Arc::clone(&bare).layer(Tracing::new(&seams));
         for name in ["orders", "events"] {
             bus.declare(&[Declaration::of(destination(name))]).await.expect("a fresh bus takes it");
         }
@@ -60,7 +60,7 @@ impl Rig {
 
     /// Runs `handler` with the middleware over `orders` for an hour.
     pub(crate) async fn process(&self, handler: impl Handler + 'static) {
-        let handler = Arc::new(handler.with(middleware::Tracing::new(self.seams.clone())));
+        let handler = Arc::new(handler.with(middleware::Tracing::new(&self.seams)));
         let retry = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(1) };
         let policy = Policy { retry, handler_timeout: Duration::from_secs(5), ..Policy::default() };
         let pipeline = Pipeline::new(Arc::clone(&self.bus), subscription("orders"), handler, self.seams.clone())
