@@ -94,8 +94,8 @@ pub mod registry;
 pub mod seams;
 pub mod settlement;
 pub mod topology;
-pub mod typed;
 pub mod trace_context;
+pub mod typed;
 pub mod url;
 #[cfg(feature = "conformance")]
 #[doc = include_str!("../docs/writing-a-backend.md")]
