@@ -69,6 +69,7 @@
 //! and draws no ambient randomness: both come in through [`clock`] and [`entropy`], so the same
 //! code runs in production and in a deterministic simulation.
 
+mod breaker;
 pub mod capability;
 pub mod clock;
 #[cfg(feature = "conformance")]

@@ -12,7 +12,7 @@
 //! | `attempts` | counting handler starts, per process or durably |
 //! | `lanes` | messages of one key, one after the other |
 //! | `flight` | one running handler: panics caught, can be cancelled |
-//! | `gate` | pausing and probing while a dependency is down |
+//! | `breaker` (of the crate) | pausing and probing while a dependency is down |
 //! | `hand` | every delivery in hand, and its lease |
 //! | `engine` | the loop that joins them |
 
@@ -20,7 +20,6 @@ mod attempts;
 mod backoff;
 mod engine;
 mod flight;
-mod gate;
 mod hand;
 mod handler;
 mod lanes;

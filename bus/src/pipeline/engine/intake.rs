@@ -7,8 +7,8 @@ use std::task::Poll;
 
 use tracing::{error, warn};
 
+use crate::breaker::Breaker;
 use crate::pipeline::flight::{Flight, Guarded};
-use crate::pipeline::gate::Gate;
 use crate::pipeline::hand::{Held, Stage};
 use crate::pipeline::{Begun, Envelope, Failure, Handled};
 use crate::{Delivery, Error, ErrorKind, MessageId, Result};
@@ -22,9 +22,9 @@ impl Engine<'_> {
         let in_hand = self.held.len() + self.unanswered_count;
         let room = policy.prefetch_count().saturating_sub(in_hand);
         let max = match self.gate {
-            Gate::Open if room >= policy.refill_count() => room,
-            Gate::Probing { .. } if in_hand == 0 => 1,
-            Gate::Open | Gate::Probing { .. } | Gate::Shut { .. } => return,
+            Breaker::Closed if room >= policy.refill_count() => room,
+            Breaker::HalfOpen { .. } if in_hand == 0 => 1,
+            Breaker::Closed | Breaker::HalfOpen { .. } | Breaker::Open { .. } => return,
         };
         if self.receiving || self.draining.is_some() {
             return;
@@ -61,7 +61,7 @@ impl Engine<'_> {
         let serial = self.next_serial;
         self.next_serial += 1;
         let mut held = Held::new(delivery, self.pipeline.identify.as_deref(), serial);
-        if self.draining.is_some() || matches!(self.gate, Gate::Shut { .. }) {
+        if self.draining.is_some() || matches!(self.gate, Breaker::Open { .. }) {
             self.returning.push(held.unsettled);
             return;
         }
@@ -103,7 +103,7 @@ impl Engine<'_> {
     }
 
     fn free_handler_count(&self) -> usize {
-        let allowed = self.gate.concurrency(self.pipeline.policy.concurrency_max.max(1));
+        let allowed = self.gate.limit(self.pipeline.policy.concurrency_max.max(1));
         allowed.saturating_sub(self.running.len() + self.beginning_count)
     }
 
@@ -185,7 +185,7 @@ impl Engine<'_> {
                     self.forgive(&held.message_id);
                     self.give_up(held);
                 }
-                Begun::Attempt(_) if self.draining.is_some() || matches!(self.gate, Gate::Shut { .. }) => {
+                Begun::Attempt(_) if self.draining.is_some() || matches!(self.gate, Breaker::Open { .. }) => {
                     self.forgive(&held.message_id);
                     self.send_back(held);
                 }

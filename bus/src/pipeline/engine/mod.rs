@@ -28,10 +28,10 @@ use crate::{
 
 use super::attempts::{Begun, ProcessAttempts};
 use super::flight::Flight;
-use super::gate::Gate;
 use super::hand::Held;
 use super::lanes::Lanes;
 use super::{Handled, Pipeline, PipelineState};
+use crate::breaker::Breaker;
 use outcome::Decided;
 
 /// Events taken in one turn: full batches, while shutdown and timers stay responsive.
@@ -61,7 +61,7 @@ pub(super) struct Engine<'a> {
     /// Heads that wait for a free handler, in order of arrival.
     ready: VecDeque<usize>,
     lanes: Lanes,
-    gate: Gate,
+    gate: Breaker,
     attempts: ProcessAttempts,
     running: FuturesUnordered<Flight<'a>>,
     calls: FuturesUnordered<Call<'a>>,
@@ -98,7 +98,7 @@ impl<'a> Engine<'a> {
             held: Slab::new(),
             ready: VecDeque::new(),
             lanes: Lanes::default(),
-            gate: Gate::Open,
+            gate: Breaker::Closed,
             attempts: ProcessAttempts::default(),
             running: FuturesUnordered::new(),
             calls: FuturesUnordered::new(),
