@@ -19,6 +19,8 @@ pub(super) struct Held {
     /// When the lease ends, where there is one.
     pub(super) deadline: Option<Moment>,
     pub(super) attempt: u32,
+    /// Its start was counted beyond the last attempt.
+    pub(super) is_surplus: bool,
     /// Tells this delivery from an earlier one in the same place.
     pub(super) serial: u64,
     pub(super) stage: Stage,
@@ -58,6 +60,7 @@ impl Held {
             receive_count,
             deadline,
             attempt: 0,
+            is_surplus: false,
             serial,
             stage: Stage::Ready,
         }

@@ -44,6 +44,11 @@ impl Lanes {
         self.0.remove(key).unwrap_or_default()
     }
 
+    /// The followers of `key` go back, while its head stays.
+    pub(super) fn clear(&mut self, key: &MessageKey) -> VecDeque<usize> {
+        self.0.get_mut(key).map(std::mem::take).unwrap_or_default()
+    }
+
     /// A follower left the lane (its lease was lost): those behind it must go back, or overtake it.
     pub(super) fn leave(&mut self, key: &MessageKey, place: usize) -> VecDeque<usize> {
         let Some(followers) = self.0.get_mut(key) else { return VecDeque::new() };

@@ -2,7 +2,7 @@
 //!
 //! It owns what every consumer needs and few get right: bounded concurrency, order per key,
 //! timeouts, panics, back-off, dead letters after exactly N attempts, lease heartbeats, pausing
-//! while a dependency is down, and a drain that strands nothing. One task runs all handlers of a
+//! by hand and while something is down, and a drain that strands nothing. One task runs all handlers of a
 //! pipeline concurrently; work that blocks a thread belongs on a thread of its own.
 //!
 //! | module | one idea |
@@ -12,29 +12,39 @@
 //! | `attempts` | counting handler starts, per process or durably |
 //! | `lanes` | messages of one key, one after the other |
 //! | `flight` | one running handler: panics caught, can be cancelled |
-//! | `breaker` (of the crate) | pausing and probing while a dependency is down |
+//! | `gate` | why nothing flows: paused by hand, the bus or a dependency down |
+//! | `control` | pausing and resuming by hand |
+//! | `isolation` | messages that fail their last attempt, and the keys behind them |
 //! | `hand` | every delivery in hand, and its lease |
 //! | `engine` | the loop that joins them |
 
 mod attempts;
 mod backoff;
+mod control;
 mod engine;
 mod flight;
+mod gate;
 mod hand;
 mod handler;
+mod isolation;
 mod lanes;
 mod policy;
 mod status;
 
+use std::fmt;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 pub use attempts::{Attempts, Begun};
 pub use backoff::Backoff;
+pub use control::PipelineControl;
 pub use handler::{Envelope, Failure, Handled, Handler, Identity};
+pub use isolation::{Isolated, Isolation, Poison};
 pub use policy::Policy;
 pub use status::{PipelineState, PipelineStatus};
+
+use isolation::SharedIsolations;
 
 use crate::{Bus, Message, Result, Seams, SubscribeOptions, Subscription};
 
@@ -51,14 +61,18 @@ pub struct Pipeline {
     seams: Seams,
     attempts: Option<Arc<dyn Attempts>>,
     identify: Option<Arc<Identify>>,
+    isolations: SharedIsolations,
     status: PipelineStatus,
+    control: PipelineControl,
 }
 
 impl Pipeline {
     /// A pipeline that counts attempts in this process.
     #[must_use]
     pub fn new(bus: Arc<dyn Bus>, subscription: Subscription, handler: Arc<dyn Handler>, seams: Seams) -> Self {
-        let status = PipelineStatus::new(&subscription);
+        let isolations = SharedIsolations::default();
+        let status = PipelineStatus::new(&subscription, isolations.clone());
+        let control = PipelineControl::new(isolations.clone());
         let shared_subscription = Arc::new(subscription.clone());
         Self {
             bus,
@@ -69,7 +83,9 @@ impl Pipeline {
             seams,
             attempts: None,
             identify: None,
+            isolations,
             status,
+            control,
         }
     }
 
@@ -100,12 +116,20 @@ impl Pipeline {
         self.status.clone()
     }
 
+    /// To pause and resume it, before and while it runs; lives on after [`run`](Self::run).
+    #[must_use]
+    pub fn control(&self) -> PipelineControl {
+        self.control.clone()
+    }
+
     /// Runs until `shutdown`, then drains: running handlers finish within [`Policy::drain`], all
     /// else goes back unstarted, settlements are flushed.
     ///
     /// # Errors
-    /// Whatever kept it from subscribing. A broken connection later is no error: it pauses.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) when the bus lacks what [`Policy::poison`] needs;
+    /// else whatever kept it from subscribing. A broken connection later is no error: it pauses.
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
+        self.policy.poison.require(self.bus.capability())?;
         let options = SubscribeOptions { prefetch_count_max: self.policy.prefetch_count(), lease: self.policy.lease };
         let receiver = tokio::select! {
             biased;
@@ -115,8 +139,18 @@ impl Pipeline {
             }
             receiver = self.bus.subscribe(&self.subscription, options) => receiver?,
         };
-        let terms = self.bus.capability().lease;
-        engine::Engine::new(&self, receiver, terms).run(shutdown).await;
+        engine::Engine::new(&self, receiver, self.bus.capability()).run(shutdown).await;
         Ok(())
+    }
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("subscription", &self.subscription)
+            .field("policy", &self.policy)
+            .field("is_counted_durably", &self.attempts.is_some())
+            .field("state", &self.status.state())
+            .finish_non_exhaustive()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Backoff;
+use super::{Backoff, Poison};
 
 /// How a pipeline treats its deliveries.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,11 +13,14 @@ pub struct Policy {
     pub prefetch_count_max: usize,
     /// Longest run of one handler; then it is cancelled, which counts as a failed attempt.
     pub handler_timeout: Duration,
-    /// Handler starts after which a failing message goes to the dead letters.
+    /// Handler starts after which a failing message is poison; at least 1 is used.
     pub attempt_count_max: u32,
+    /// What becomes of a message that has failed its last attempt, and of its key.
+    pub poison: Poison,
     /// Delay before the next attempt.
     pub retry: Backoff,
-    /// Delay before the next probe while a dependency is down.
+    /// Delay before the next probe while the bus or a dependency is down. A receive that waits for
+    /// `max` without an error shows that the bus is back.
     pub probe: Backoff,
     /// Keeps order per key in lanes even where the bus promises none between consumers.
     pub order_per_key: bool,
@@ -34,6 +37,7 @@ impl Default for Policy {
             prefetch_count_max: 256,
             handler_timeout: Duration::from_secs(30),
             attempt_count_max: 5,
+            poison: Poison::Skip,
             retry: Backoff { first: Duration::from_millis(200), max: Duration::from_secs(30) },
             probe: Backoff { first: Duration::from_millis(500), max: Duration::from_secs(10) },
             order_per_key: true,

@@ -214,6 +214,7 @@ fn not_receiving(status: &PipelineStatus) -> Option<String> {
     match status.state() {
         PipelineState::Running => None,
         PipelineState::Paused(why) => Some(format!("{name}: paused, {why}")),
+        PipelineState::PausedByHand(why) => Some(format!("{name}: paused by hand, {why}")),
         other => Some(format!("{name}: {other:?}")),
     }
 }

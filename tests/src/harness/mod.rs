@@ -210,7 +210,7 @@ pub fn sleeps_unless(
     }
 }
 
-/// The reason of a pause.
+/// The reason of a pause because something is down.
 #[must_use]
 pub fn pause_of(state: &PipelineState) -> Option<&str> {
     match state {

@@ -7,5 +7,6 @@ mod drain;
 mod leases;
 mod order;
 mod outages;
+mod pause;
 mod random;
 mod verdicts;

@@ -140,6 +140,59 @@ fn a_bus_that_cannot_be_received_from_pauses_and_resumes() {
 }
 
 #[test]
+fn a_bus_that_is_back_is_shown_even_when_nothing_arrives() {
+    // An error may take its time: that is no sign of life.
+    for receive_takes in [Duration::ZERO, 3 * SECOND] {
+        in_virtual_time(async {
+            let rig = Rig::new().await;
+            rig.meddler.slow_receive(receive_takes);
+            rig.meddler.fail_receive(Some(ErrorKind::Unavailable));
+            let pipeline = rig.pipeline(policy(), async |_| Ok(()));
+            let status = pipeline.status();
+            rig.alongside(pipeline, async {
+                rig.until("it is noticed", || pause_of(&status.state()).is_some()).await;
+                while rig.elapsed() < OUTAGE {
+                    assert!(pause_of(&status.state()).is_some(), "{:?} into the outage", rig.elapsed());
+                    rig.pass(SECOND / 10).await;
+                }
+                rig.meddler.fail_receive(None);
+                rig.until("it is shown", || status.state() == PipelineState::Running).await;
+                let longest = 2 * policy().probe.max + receive_takes + policy().probe.max;
+                assert!(rig.elapsed() < OUTAGE + longest + SECOND, "{:?}", rig.elapsed());
+                publish_some(&rig).await;
+                rig.emptied().await;
+            })
+            .await;
+        });
+    }
+}
+
+#[test]
+fn what_is_received_shows_that_the_bus_is_back_whatever_its_handler_says() {
+    for (answer, state) in [
+        (Failure::Reject("unreadable".to_owned()), PipelineState::Running),
+        (Failure::Unavailable("the db is down".to_owned()), PipelineState::Paused("the db is down".to_owned())),
+    ] {
+        in_virtual_time(async {
+            let rig = Rig::new().await;
+            rig.meddler.fail_receive(Some(ErrorKind::Unavailable));
+            let given = answer.clone();
+            let pipeline = rig.pipeline(policy(), move |_| std::future::ready(Err(given.clone())));
+            let status = pipeline.status();
+            rig.alongside(pipeline, async {
+                rig.until("it is noticed", || pause_of(&status.state()).is_some()).await;
+                rig.publish("a", &["m"]).await;
+                rig.meddler.fail_receive(None);
+                rig.until("it is tried", || rig.record.start_count() > 0).await;
+                rig.pass(SECOND / 100).await;
+                assert_eq!(status.state(), state);
+            })
+            .await;
+        });
+    }
+}
+
+#[test]
 fn a_store_that_cannot_count_attempts_pauses_and_resumes() {
     in_virtual_time(async {
         let rig = Rig::new().await;

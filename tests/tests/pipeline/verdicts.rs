@@ -45,6 +45,23 @@ fn a_retried_message_comes_again_after_the_back_off_and_not_before() {
 }
 
 #[test]
+fn a_back_off_longer_than_the_bus_can_delay_is_as_long_as_it_can() {
+    in_virtual_time(async {
+        let rig = Rig::on(MemoryOptions { nack_delay_max: Some(SECOND), ..MemoryOptions::default() }).await;
+        rig.publish("a", &["m"]).await;
+        let retry = Backoff { first: 5 * SECOND, max: 5 * SECOND };
+        let fail = async |_| Err(Failure::Retry("not yet".to_owned()));
+        rig.process(rig.pipeline(Policy { retry, ..policy() }, fail)).await;
+        let starts = rig.record.start_times("m");
+        assert_eq!((starts.len(), rig.dead_letters().await.len()), (5, 1));
+        for gap in starts.windows(2) {
+            let waited = gap[1] - gap[0];
+            assert!(SECOND <= waited && waited < SECOND + SECOND / 10, "{waited:?}");
+        }
+    });
+}
+
+#[test]
 fn a_handler_that_asks_for_a_delay_gets_that_delay() {
     for delay in [Duration::ZERO, Duration::from_millis(1), 90 * SECOND, 11 * 60 * 60 * SECOND] {
         in_virtual_time(async {

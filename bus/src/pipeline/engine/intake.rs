@@ -4,13 +4,14 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
-use tracing::{error, warn};
+use tracing::error;
 
-use crate::breaker::Breaker;
 use crate::pipeline::flight::{Flight, Guarded};
+use crate::pipeline::gate::{Cause, Intake};
 use crate::pipeline::hand::{Held, Stage};
-use crate::pipeline::{Begun, Envelope, Failure, Handled};
+use crate::pipeline::{Begun, Envelope, Handled};
 use crate::{Delivery, Error, ErrorKind, MessageId, Result};
 
 use super::{Engine, Event};
@@ -21,15 +22,20 @@ impl Engine<'_> {
         let policy = &self.pipeline.policy;
         let in_hand = self.held.len() + self.unanswered_count;
         let room = policy.prefetch_count().saturating_sub(in_hand);
-        let max = match self.gate {
-            Breaker::Closed if room >= policy.refill_count() => room,
-            Breaker::HalfOpen { .. } if in_hand == 0 => 1,
-            Breaker::Closed | Breaker::HalfOpen { .. } | Breaker::Open { .. } => return,
+        let max = match self.gate.intake() {
+            Intake::Room if room >= policy.refill_count() => room,
+            Intake::One if room > 0 => 1,
+            Intake::OneAlone if in_hand == 0 => 1,
+            Intake::Room | Intake::One | Intake::OneAlone | Intake::Nothing => return,
         };
-        if self.receiving || self.draining.is_some() {
+        // Later messages of a key must not come before those that are on their way back.
+        let may_overtake = policy.order_per_key && self.returning_count > 0;
+        if self.receiving || may_overtake || self.draining.is_some() {
             return;
         }
         self.receiving = true;
+        let clock = &self.pipeline.seams.clock;
+        self.gate.receive_begins(|| clock.now() + policy.probe.max);
         let receiver = Arc::clone(&self.receiver);
         self.calls.push(Box::pin(async move {
             let mut batch = Vec::new();
@@ -40,6 +46,10 @@ impl Engine<'_> {
 
     pub(super) async fn received(&mut self, batch: Vec<Delivery>, result: Result<()>) {
         self.receiving = false;
+        self.gate.receive_ends();
+        if result.is_ok() {
+            self.passed(Cause::Bus);
+        }
         for delivery in batch {
             self.admit(delivery).await;
         }
@@ -52,7 +62,7 @@ impl Engine<'_> {
                     self.drain();
                 }
             }
-            Err(error) => self.dependency_down(&format!("receive: {error}")),
+            Err(error) => self.trip(Cause::Bus, &format!("receive: {error}")),
         }
     }
 
@@ -61,7 +71,7 @@ impl Engine<'_> {
         let serial = self.next_serial;
         self.next_serial += 1;
         let mut held = Held::new(delivery, self.pipeline.identify.as_deref(), serial);
-        if self.draining.is_some() || matches!(self.gate, Breaker::Open { .. }) {
+        if self.draining.is_some() || self.gate.is_shut() {
             self.returning.push(held.unsettled);
             return;
         }
@@ -80,7 +90,9 @@ impl Engine<'_> {
             self.lanes.queue(&key, place);
             return;
         }
-        if self.pipeline.attempts.is_none() && self.ready.is_empty() && self.free_handler_count() > 0 {
+        if let Some(reason) = self.parked_behind(&held) {
+            self.follow(held, reason);
+        } else if self.pipeline.attempts.is_none() && self.ready.is_empty() && self.free_handler_count() > 0 {
             let attempt = self.attempts.next(&held.message_id);
             self.start(held, attempt).await;
         } else {
@@ -103,7 +115,7 @@ impl Engine<'_> {
     }
 
     fn free_handler_count(&self) -> usize {
-        let allowed = self.gate.limit(self.pipeline.policy.concurrency_max.max(1));
+        let allowed = self.gate.concurrency(self.pipeline.policy.concurrency_max.max(1));
         allowed.saturating_sub(self.running.len() + self.beginning_count)
     }
 
@@ -171,7 +183,7 @@ impl Engine<'_> {
                     let held = self.held.remove(place);
                     self.send_back(held);
                 }
-                self.dependency_down(&format!("store: {error}"));
+                self.trip(Cause::Dependency, &format!("store: {error}"));
                 return;
             }
         };
@@ -185,7 +197,7 @@ impl Engine<'_> {
                     self.forgive(&held.message_id);
                     self.give_up(held);
                 }
-                Begun::Attempt(_) if self.draining.is_some() || matches!(self.gate, Breaker::Open { .. }) => {
+                Begun::Attempt(_) if self.draining.is_some() || self.gate.is_shut() => {
                     self.forgive(&held.message_id);
                     self.send_back(held);
                 }
@@ -194,17 +206,19 @@ impl Engine<'_> {
         }
     }
 
-    /// Starts attempt number `attempt`, unless that is one too many.
-    async fn start(&mut self, mut held: Held, attempt: u32) {
-        if attempt <= self.pipeline.policy.attempt_count_max.max(1) {
-            held.attempt = attempt;
-            return self.launch(held).await;
+    /// Starts attempt number `counted`, unless that is one too many.
+    async fn start(&mut self, mut held: Held, counted: u32) {
+        let last = self.pipeline.policy.attempt_count_max.max(1);
+        held.attempt = counted.min(last);
+        held.is_surplus = counted > last;
+        if held.is_surplus && !self.may_try_again(&held) {
+            let starts = counted - 1;
+            let reason = format!(
+                "started {starts} times without an answer: its handler may end the process or outlive its lease"
+            );
+            return self.poisoned(held, Duration::ZERO, reason);
         }
-        held.attempt = attempt - 1;
-        let starts = held.attempt;
-        let reason =
-            format!("started {starts} times without an answer: its handler may end the process or outlive its lease");
-        self.decide(held, Err(Failure::Reject(reason)));
+        self.launch(held).await;
     }
 
     /// Calls the handler and polls it once: most in-memory handlers are done then.
@@ -234,21 +248,5 @@ impl Engine<'_> {
                 self.timeouts.push_back((ends, place, serial));
             }
         }
-    }
-
-    /// A dependency is down: nothing new starts, and what has not started goes back.
-    pub(super) fn dependency_down(&mut self, reason: &str) {
-        let pipeline = self.pipeline;
-        if self.draining.is_some() {
-            // What is shutting down beside us is no outage.
-            return;
-        }
-        let entropy = pipeline.seams.entropy.as_ref();
-        let tripped = self.gate.trip(self.now(), pipeline.policy.probe, entropy, pipeline.status.subscription());
-        if tripped {
-            warn!(subscription = %pipeline.subscription, reason, "a dependency is down: paused, nothing is lost, probing");
-            self.show(crate::pipeline::PipelineState::Paused(reason.to_owned()));
-        }
-        self.return_unstarted();
     }
 }

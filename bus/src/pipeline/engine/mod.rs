@@ -7,6 +7,8 @@
 mod intake;
 mod leases;
 mod outcome;
+mod pause;
+mod poison;
 mod shutdown;
 
 use std::collections::VecDeque;
@@ -20,18 +22,18 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 use tokio_util::sync::CancellationToken;
 
-use crate::capability::LeaseTerms;
+use crate::capability::Order;
 use crate::{
-    Delivery, ExtendOutcome, MessageId, MessageKey, Moment, Receiver, Result, SettleOutcome, Settlement, Token,
-    Unsettled,
+    Capability, Delivery, ExtendOutcome, MessageId, MessageKey, Moment, Receiver, Result, SettleOutcome, Settlement,
+    Token, Unsettled,
 };
 
 use super::attempts::{Begun, ProcessAttempts};
 use super::flight::Flight;
+use super::gate::Gate;
 use super::hand::Held;
 use super::lanes::Lanes;
 use super::{Handled, Pipeline, PipelineState};
-use crate::breaker::Breaker;
 use outcome::Decided;
 
 /// Events taken in one turn: full batches, while shutdown and timers stay responsive.
@@ -50,7 +52,9 @@ enum Event {
     Returned {
         pardoned: bool,
     },
+    Forgotten,
     Timer,
+    Steered,
     Shutdown,
 }
 
@@ -61,7 +65,7 @@ pub(super) struct Engine<'a> {
     /// Heads that wait for a free handler, in order of arrival.
     ready: VecDeque<usize>,
     lanes: Lanes,
-    gate: Breaker,
+    gate: Gate,
     attempts: ProcessAttempts,
     running: FuturesUnordered<Flight<'a>>,
     calls: FuturesUnordered<Call<'a>>,
@@ -74,6 +78,8 @@ pub(super) struct Engine<'a> {
     pardons: Vec<MessageId>,
     /// Calls that take starts back and are not answered yet.
     pardoning_count: usize,
+    /// Calls that give deliveries back and are not answered yet.
+    returning_count: usize,
     /// First messages of keys that went back while a receive was under way: what that receive still
     /// brings of their keys goes back behind them.
     recalled: FxHashMap<MessageKey, MessageId>,
@@ -88,17 +94,19 @@ pub(super) struct Engine<'a> {
     timeouts: VecDeque<(Moment, usize, u64)>,
     next_serial: u64,
     draining: Option<shutdown::Drain>,
+    /// Whether a message that fails for good may concern its whole key.
+    isolates_keys: bool,
 }
 
 impl<'a> Engine<'a> {
-    pub(super) fn new(pipeline: &'a Pipeline, receiver: Arc<dyn Receiver>, terms: LeaseTerms) -> Self {
+    pub(super) fn new(pipeline: &'a Pipeline, receiver: Arc<dyn Receiver>, capability: &Capability) -> Self {
         Self {
             pipeline,
             receiver,
             held: Slab::new(),
             ready: VecDeque::new(),
             lanes: Lanes::default(),
-            gate: Breaker::Closed,
+            gate: Gate::new(),
             attempts: ProcessAttempts::default(),
             running: FuturesUnordered::new(),
             calls: FuturesUnordered::new(),
@@ -107,23 +115,27 @@ impl<'a> Engine<'a> {
             returning: Vec::new(),
             pardons: Vec::new(),
             pardoning_count: 0,
+            returning_count: 0,
             recalled: FxHashMap::default(),
             unanswered_count: 0,
             owed_call_count: 0,
             receiving: false,
             beginning_count: 0,
-            heartbeat: leases::Heartbeat::new(terms, pipeline.policy.lease),
+            heartbeat: leases::Heartbeat::new(capability.lease, pipeline.policy.lease),
             timeouts: VecDeque::new(),
             next_serial: 0,
             draining: None,
+            isolates_keys: pipeline.policy.order_per_key && capability.order == Order::PerKey,
         }
     }
 
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
         let pipeline = self.pipeline;
-        pipeline.status.set(PipelineState::Running);
+        self.steered();
+        self.show();
         self.watch_leases();
         let mut asked_to_stop = pin!(shutdown.cancelled());
+        let mut steered = pin!(pipeline.control.changed());
         let mut timer: Option<(Moment, Call<'a>)> = None;
         let mut events = Vec::with_capacity(EVENTS_PER_TURN_MAX);
         loop {
@@ -139,6 +151,10 @@ impl<'a> Engine<'a> {
                 self.collect(context, &mut events);
                 if stoppable && asked_to_stop.as_mut().poll(context).is_ready() {
                     events.push(Event::Shutdown);
+                }
+                if steered.as_mut().poll(context).is_ready() {
+                    steered.set(pipeline.control.changed());
+                    events.push(Event::Steered);
                 }
                 if let Some((_, sleep)) = &mut timer
                     && sleep.as_mut().poll(context).is_ready()
@@ -182,7 +198,9 @@ impl<'a> Engine<'a> {
             Event::Extended(extended, outcomes) => self.extended(extended, outcomes),
             Event::Lost(tokens) => self.lost(&tokens),
             Event::Returned { pardoned } => self.returned(pardoned),
+            Event::Forgotten => self.owed_call_count -= 1,
             Event::Timer => self.on_timer(),
+            Event::Steered => self.steered(),
             Event::Shutdown => self.drain(),
         }
     }
@@ -192,6 +210,7 @@ impl<'a> Engine<'a> {
         if !self.is_pardoning() {
             self.gate.wake(now);
         }
+        self.prove_bus(now);
         self.time_out(now);
         self.beat(now);
         self.press_on(now);
@@ -201,6 +220,7 @@ impl<'a> Engine<'a> {
     fn arm(&self, timer: &mut Option<(Moment, Call<'a>)>) {
         let due = [
             self.gate.wakes_at().filter(|_| !self.is_pardoning()),
+            self.gate.bus_proved_at(),
             self.timeouts.front().map(|(ends, ..)| *ends),
             self.heartbeat.due(),
             self.draining.as_ref().map(|drain| drain.due),

@@ -1,13 +1,13 @@
 //! From a handler's answer to the answer of the bus.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::warn;
 
+use crate::pipeline::gate::Cause;
 use crate::pipeline::hand::{Ending, Held, Stage};
-use crate::pipeline::{Failure, Handled, PipelineState};
+use crate::pipeline::{Failure, Handled};
 use crate::{ErrorKind, MessageId, MessageKey, SettleOutcome, Settlement, Unsettled};
 
 use super::{Engine, Event};
@@ -20,12 +20,16 @@ pub(super) struct Decided {
 }
 
 /// Where a settled message goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Goes {
+#[derive(PartialEq, Eq)]
+pub(super) enum Goes {
     /// Nowhere: it is done.
     Away,
     /// To the dead letters, from where somebody may replay it.
     ToDeadLetters,
+    /// The same, and later ones of its key after it, for this reason.
+    Parking(Box<str>),
+    /// To the dead letters without a start, after one that is parked.
+    AfterParked,
     /// Back, to come again: its followers must go back behind it.
     Back,
 }
@@ -62,24 +66,19 @@ impl Engine<'_> {
 
     /// Turns a handler's answer into a settlement.
     pub(super) fn decide(&mut self, held: Held, handled: Handled) {
-        let policy = &self.pipeline.policy;
         match handled {
             Ok(()) => {
-                self.passed();
+                self.passed(Cause::Dependency);
                 self.acknowledge(held);
             }
             Err(Failure::Unavailable(reason)) => {
                 self.forgive(&held.message_id);
                 self.send_back(held);
-                self.dependency_down(&reason);
+                self.trip(Cause::Dependency, &reason);
             }
-            Err(Failure::Reject(reason)) => self.reject(held, reason),
-            Err(Failure::Retry(cause)) => {
-                let entropy = self.pipeline.seams.entropy.as_ref();
-                let delay = policy.retry.delay(held.attempt, entropy, "retry", &held.message_id.to_string());
-                self.retry(held, delay, &cause);
-            }
-            Err(Failure::RetryAfter(delay, cause)) => self.retry(held, delay, &cause),
+            Err(Failure::Reject(reason)) => self.reject(held, reason, Goes::ToDeadLetters),
+            Err(Failure::Retry(cause)) => self.retry(held, None, &cause),
+            Err(Failure::RetryAfter(delay, cause)) => self.retry(held, Some(delay), &cause),
         }
     }
 
@@ -88,46 +87,41 @@ impl Engine<'_> {
         self.settle(held, Unsettled::ack, Goes::Away);
     }
 
-    fn retry(&mut self, held: Held, delay: Duration, cause: &str) {
-        if held.attempt >= self.pipeline.policy.attempt_count_max {
+    fn retry(&mut self, held: Held, asked_for: Option<Duration>, cause: &str) {
+        let pipeline = self.pipeline;
+        if held.attempt >= pipeline.policy.attempt_count_max {
             let reason = format!("attempt {0} of {0} failed: {cause}", held.attempt);
-            self.reject(held, reason);
+            self.poisoned(held, asked_for.unwrap_or_default(), reason);
             return;
         }
+        let delay = asked_for.unwrap_or_else(|| {
+            let entropy = pipeline.seams.entropy.as_ref();
+            let id = held.message_id.to_string();
+            self.bearable(pipeline.policy.retry.delay(held.attempt, entropy, "retry", &id))
+        });
         warn!(subscription = %self.pipeline.subscription, message_id = %held.message_id, attempt = held.attempt,
             cause, retry_in = ?delay, "the attempt failed and will be repeated");
         self.attempts.failed(&held.message_id, held.attempt);
         self.settle(held, |unsettled| unsettled.nack(delay), Goes::Back);
     }
 
-    fn reject(&mut self, held: Held, reason: String) {
+    /// A delay of ours, as far as the bus can delay: a nack for longer would fail.
+    pub(super) fn bearable(&self, delay: Duration) -> Duration {
+        self.pipeline.bus.capability().nack_delay_max.map_or(delay, |longest| delay.min(longest))
+    }
+
+    pub(super) fn reject(&mut self, held: Held, reason: String, goes: Goes) {
         warn!(subscription = %self.pipeline.subscription, message_id = %held.message_id, attempt = held.attempt,
             reason, "the message goes to the dead letters");
         // Until the dead letters have it: should they refuse it, it does not start all over.
         self.attempts.failed(&held.message_id, held.attempt);
-        self.settle(held, |unsettled| unsettled.reject(reason), Goes::ToDeadLetters);
+        self.settle(held, |unsettled| unsettled.reject(reason), goes);
     }
 
-    fn settle(&mut self, held: Held, verdict: impl FnOnce(Unsettled) -> Settlement, goes: Goes) {
+    pub(super) fn settle(&mut self, held: Held, verdict: impl FnOnce(Unsettled) -> Settlement, goes: Goes) {
         let Held { message_id, key, unsettled, .. } = held;
         self.settlements.push(verdict(unsettled));
         self.decided.push(Decided { message_id, key, goes });
-    }
-
-    /// A handler got through, so the dependency is back. What was not handled, or failed for reasons of
-    /// its own, proves nothing.
-    fn passed(&mut self) {
-        if self.gate.pass() {
-            info!(subscription = %self.pipeline.subscription, "the dependency is back: resumed");
-            self.show(PipelineState::Running);
-        }
-    }
-
-    /// Shows the state, unless it is draining: nothing is more important to know then.
-    pub(super) fn show(&self, state: PipelineState) {
-        if self.draining.is_none() {
-            self.pipeline.status.set(state);
-        }
     }
 
     /// Hands settlements and returns over to the receiver, all that have gathered.
@@ -144,6 +138,7 @@ impl Engine<'_> {
             let pardons = std::mem::take(&mut self.pardons);
             let pardoned = !pardons.is_empty();
             self.pardoning_count += usize::from(pardoned);
+            self.returning_count += 1;
             let (pipeline, receiver) = (self.pipeline, Arc::clone(&self.receiver));
             self.owe(async move {
                 // First the pardon: the next start may be counted as soon as a message is visible.
@@ -161,6 +156,7 @@ impl Engine<'_> {
     pub(super) fn returned(&mut self, pardoned: bool) {
         self.owed_call_count -= 1;
         self.pardoning_count -= usize::from(pardoned);
+        self.returning_count -= 1;
     }
 
     /// Whether starts are still counted that should not be: another would be one too many.
@@ -190,21 +186,40 @@ impl Engine<'_> {
             }
             let is_gone = goes != Goes::Back && outcome.is_settled();
             if is_gone {
-                self.attempts.settled(&message_id);
-            }
-            if is_gone && goes == Goes::ToDeadLetters {
-                self.forget(message_id.clone());
-            }
-            let Some(key) = key else { continue };
-            if !is_gone {
+                self.gone(key, message_id, goes);
+            } else if let Some(key) = key {
                 self.return_followers(&key);
                 self.recall(key, message_id);
-            } else if let Some(next) = self.lanes.advance(&key)
-                && let Some(held) = self.held.get_mut(next)
-            {
-                held.stage = Stage::Ready;
-                self.ready.push_back(next);
             }
+        }
+    }
+
+    /// A message will not come again of itself: the next of its key is its head.
+    fn gone(&mut self, key: Option<MessageKey>, message_id: MessageId, goes: Goes) {
+        self.attempts.settled(&message_id);
+        match (&goes, &key) {
+            (Goes::Parking(reason), Some(key)) => self.park(key, &message_id, reason),
+            (Goes::Away | Goes::ToDeadLetters, _) => self.done(key.as_ref(), &message_id),
+            (Goes::Parking(_) | Goes::AfterParked | Goes::Back, _) => {}
+        }
+        if matches!(goes, Goes::ToDeadLetters | Goes::Parking(_)) {
+            self.forget(message_id);
+        }
+        if let Some(next) = key.and_then(|key| self.lanes.advance(&key)) {
+            self.advance(next);
+        }
+    }
+
+    /// A follower has become the head of its lane.
+    fn advance(&mut self, place: usize) {
+        let Some(held) = self.held.get_mut(place) else { return };
+        held.stage = Stage::Ready;
+        match self.parked_behind(&self.held[place]) {
+            Some(reason) => {
+                let held = self.held.remove(place);
+                self.follow(held, reason);
+            }
+            None => self.ready.push_back(place),
         }
     }
 
@@ -226,32 +241,10 @@ impl Engine<'_> {
         }
     }
 
-    pub(super) fn return_followers(&mut self, key: &MessageKey) {
-        let followers = self.lanes.abandon(key);
-        self.return_places(followers);
-    }
-
-    pub(super) fn return_places(&mut self, places: VecDeque<usize>) {
-        for place in places {
-            if let Some(held) = self.held.try_remove(place) {
-                self.returning.push(held.unsettled);
-            }
-        }
-    }
-
     /// What a receive under way still brings of `key` must not start before `first` comes again.
     pub(super) fn recall(&mut self, key: MessageKey, first: MessageId) {
         if self.receiving && self.pipeline.policy.order_per_key {
             self.recalled.insert(key, first);
-        }
-    }
-
-    /// Everything that waits for a handler goes back.
-    pub(super) fn return_unstarted(&mut self) {
-        while let Some(place) = self.ready.pop_front() {
-            if let Some(held) = self.held.try_remove(place) {
-                self.send_back(held);
-            }
         }
     }
 
@@ -263,7 +256,7 @@ impl Engine<'_> {
             if let Err(error) = attempts.forget(&pipeline.subscription, &message_id).await {
                 warn!(subscription = %pipeline.subscription, %message_id, %error, "a replay of this dead letter starts with its old count");
             }
-            Event::Returned { pardoned: false }
+            Event::Forgotten
         });
     }
 

@@ -39,11 +39,7 @@ impl Engine<'_> {
         self.draining = Some(Drain { due: now + (drain - settle), step: Step::Finish { settle_by: now + drain } });
         self.pipeline.status.set(PipelineState::Draining);
         self.receiver.stop();
-        self.return_unstarted();
-        let running: Vec<_> = self.held.iter().filter_map(|(_, held)| held.key.clone()).collect();
-        for key in running {
-            self.return_followers(&key);
-        }
+        self.return_waiting();
     }
 
     /// Goes on to the next step of the drain when its time has come.

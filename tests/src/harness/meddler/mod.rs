@@ -59,6 +59,7 @@ struct Orders {
     receive_error: Option<ErrorKind>,
     receive_takes: Duration,
     settle_takes: Duration,
+    release_takes: Duration,
     settlings: BTreeMap<String, VecDeque<Settling>>,
     unextendable: BTreeMap<String, usize>,
     on_publish: Option<Box<OnPublish>>,
@@ -83,7 +84,7 @@ impl Meddler {
         self.desk.orders().receive_error = kind;
     }
 
-    /// What was received is known only after `span`.
+    /// What was received, or that receiving failed, is known only after `span`.
     pub fn slow_receive(&self, span: Duration) {
         self.desk.orders().receive_takes = span;
     }
@@ -91,6 +92,11 @@ impl Meddler {
     /// What was settled is known only after `span`.
     pub fn slow_settle(&self, span: Duration) {
         self.desk.orders().settle_takes = span;
+    }
+
+    /// What was released is back only after `span`.
+    pub fn slow_release(&self, span: Duration) {
+        self.desk.orders().release_takes = span;
     }
 
     /// Answers the next settlement of a message.

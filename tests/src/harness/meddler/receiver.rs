@@ -50,6 +50,7 @@ impl Receiver for Meddled {
             (orders.receive_error, orders.receive_takes)
         };
         if let Some(kind) = fault {
+            self.dawdle(takes).await;
             return Err(error(kind, "receive"));
         }
         let result = self.inner.receive(max, into).await;
@@ -100,6 +101,8 @@ impl Receiver for Meddled {
 
     async fn release(&self, unstarted: Vec<Unsettled>) {
         self.desk.enter("release").await;
+        let takes = self.desk.orders().release_takes;
+        self.dawdle(takes).await;
         self.inner.release(unstarted).await;
     }
 
