@@ -8,5 +8,6 @@ mod leases;
 mod order;
 mod outages;
 mod pause;
+mod poison;
 mod random;
 mod verdicts;

@@ -1,11 +1,11 @@
 //! Random schedules against a model: every message ends as its own outcomes say, in key order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bus::ClockExt;
-use bus::pipeline::{Backoff, Envelope, Failure, Handled, Policy};
+use bus::pipeline::{Backoff, Envelope, Failure, Handled, PipelineControl, Poison, Policy};
 use bus_memory::MemoryOptions;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FileFailurePersistence};
@@ -38,8 +38,11 @@ struct Setup {
     concurrency_max: usize,
     prefetch_count_max: usize,
     attempt_count_max: u32,
+    poison: Poison,
     is_durable: bool,
     answers_take_ms: u64,
+    /// Time until each pause by hand, and its length.
+    pauses_ms: Vec<(u64, u64)>,
 }
 
 /// What the model says of one message.
@@ -49,26 +52,48 @@ struct Fate {
     is_dead: bool,
 }
 
-/// The model: outcomes one after the other, until one is final.
-fn fate(plan: &Plan, attempt_count_max: u32) -> Fate {
+/// The model: each key's messages one after the other, behind a parked one none is started; and the
+/// parked keys.
+fn fates(plans: &[Plan], setup: &Setup) -> (Vec<Fate>, BTreeSet<u8>) {
+    let mut parked = BTreeSet::new();
+    let mut next = |plan: &Plan| {
+        if parked.contains(&plan.key) {
+            return Fate { attempts: Vec::new(), is_dead: true };
+        }
+        let (fate, is_poison) = fate(plan, setup);
+        if is_poison && setup.poison == Poison::Park && plan.key != 0 {
+            parked.insert(plan.key);
+        }
+        fate
+    };
+    let fates = plans.iter().map(&mut next).collect();
+    (fates, parked)
+}
+
+/// Outcomes one after the other, until one is final; and whether that was the last attempt's failure.
+fn fate(plan: &Plan, setup: &Setup) -> (Fate, bool) {
     let mut fate = Fate { attempts: Vec::new(), is_dead: false };
     let mut attempt = 1;
     for outcome in plan.outcomes.iter().copied().chain([Outcome::Ok]) {
         fate.attempts.push(attempt);
         match outcome {
-            Outcome::Ok => return fate,
+            Outcome::Ok => break,
             Outcome::Unavailable => {}
-            Outcome::Reject => fate.is_dead = true,
+            Outcome::Reject => {
+                fate.is_dead = true;
+                break;
+            }
             Outcome::Retry | Outcome::RetryAfter | Outcome::Panic | Outcome::Hang => {
-                fate.is_dead = attempt == attempt_count_max;
-                attempt += 1;
+                let is_last = attempt == setup.attempt_count_max;
+                if is_last && setup.poison != Poison::Stop {
+                    fate.is_dead = true;
+                    return (fate, true);
+                }
+                attempt += u32::from(!is_last);
             }
         }
-        if fate.is_dead {
-            return fate;
-        }
     }
-    fate
+    (fate, false)
 }
 
 async fn act(outcome: Outcome) -> Handled {
@@ -106,10 +131,28 @@ fn following(rig: &Rig, plans: &[Plan]) -> impl Fn(Envelope) -> Work + Send + Sy
     }
 }
 
+/// Pauses and resumes until the queue is empty. Returns when each pause began and ended.
+async fn interrupt(rig: &Rig, control: PipelineControl, setup: &Setup) -> Vec<(Duration, Duration)> {
+    let mut pauses = Vec::new();
+    for (after_ms, for_ms) in &setup.pauses_ms {
+        rig.pass(Duration::from_millis(*after_ms)).await;
+        let began = rig.elapsed();
+        control.pause("by chance");
+        rig.pass(Duration::from_millis(*for_ms)).await;
+        control.resume();
+        pauses.push((began, rig.elapsed()));
+    }
+    rig.emptied().await;
+    // The last answer is still on its way to the pipeline.
+    rig.pass(Duration::from_millis(setup.answers_take_ms + 1)).await;
+    pauses
+}
+
 async fn play(plans: &[Plan], setup: &Setup) -> Result<(), TestCaseError> {
     let rig = Rig::on(MemoryOptions::default()).await;
     rig.meddler.slow_settle(Duration::from_millis(setup.answers_take_ms));
     rig.meddler.slow_receive(Duration::from_millis(setup.answers_take_ms));
+    rig.meddler.slow_release(Duration::from_millis(setup.answers_take_ms));
     for (index, plan) in plans.iter().enumerate() {
         let key = if plan.key == 0 { String::new() } else { format!("key-{}", plan.key) };
         rig.publish(&key, &[&format!("m{index:03}")]).await;
@@ -119,6 +162,7 @@ async fn play(plans: &[Plan], setup: &Setup) -> Result<(), TestCaseError> {
         concurrency_max: setup.concurrency_max,
         prefetch_count_max: setup.prefetch_count_max,
         attempt_count_max: setup.attempt_count_max,
+        poison: setup.poison,
         handler_timeout: Duration::from_millis(500),
         retry: short,
         probe: short,
@@ -131,16 +175,28 @@ async fn play(plans: &[Plan], setup: &Setup) -> Result<(), TestCaseError> {
         counts.slow_down(takes, 40 * takes);
         pipeline = pipeline.with_attempts(Arc::new(counts));
     }
-    rig.process(pipeline).await;
+    let (control, status) = (pipeline.control(), pipeline.status());
+    let pauses = rig.alongside(pipeline, interrupt(&rig, control, setup)).await;
 
     prop_assert!(rig.record.running_count_max() <= setup.concurrency_max);
+    let is_paused = |at: Duration| pauses.iter().any(|(began, ended)| *began < at && at < *ended);
+    prop_assert!(rig.record.runs().iter().all(|run| !is_paused(run.started)), "started during a pause");
     let dead: Vec<String> = rig.dead_letters().await.iter().map(|message| message.id().to_string()).collect();
+    for pair in dead.windows(2) {
+        let key = |id: &str| plans[id[1..].parse::<usize>().expect("an id of ours")].key;
+        prop_assert!(key(&pair[0]) == 0 || key(&pair[0]) != key(&pair[1]) || pair[0] < pair[1], "{dead:?}");
+    }
+    let (fates, parked) = fates(plans, setup);
+    prop_assert_eq!(status.isolated().len(), parked.len(), "{:?}", status.isolated());
     let mut last_of_key: BTreeMap<u8, (String, Duration)> = BTreeMap::new();
     for (index, plan) in plans.iter().enumerate() {
         let id = format!("m{index:03}");
         let runs = rig.record.runs_of(&id);
         let found = Fate { attempts: runs.iter().map(|run| run.attempt).collect(), is_dead: dead.contains(&id) };
-        prop_assert_eq!(found, fate(plan, setup.attempt_count_max), "{}", id);
+        prop_assert_eq!(&found, &fates[index], "{}", id);
+        if runs.is_empty() {
+            continue;
+        }
         let (started, ended) = (runs[0].started, runs[runs.len() - 1].ended.as_ref().expect("it ended").0);
         let before = if plan.key == 0 { None } else { last_of_key.insert(plan.key, (id.clone(), ended)) };
         if let Some((before, at)) = before {
@@ -173,10 +229,13 @@ fn plan() -> impl Strategy<Value = Plan> {
 
 fn setup() -> impl Strategy<Value = Setup> {
     let numbers = (1..5_usize, 1..20_usize, 1..4_u32);
+    let poison = prop_oneof![Just(Poison::Skip), Just(Poison::Park), Just(Poison::Stop)];
     let answers_take_ms = prop_oneof![Just(0), 1..10_u64];
-    (numbers, any::<bool>(), answers_take_ms).prop_map(|(numbers, is_durable, answers_take_ms)| {
+    let pauses_ms = prop::collection::vec((0..200_u64, prop_oneof![0..5_u64, 0..300_u64]), 0..6);
+    let drawn = (numbers, poison, any::<bool>(), answers_take_ms, pauses_ms);
+    drawn.prop_map(|(numbers, poison, is_durable, answers_take_ms, pauses_ms)| {
         let (concurrency_max, prefetch_count_max, attempt_count_max) = numbers;
-        Setup { concurrency_max, prefetch_count_max, attempt_count_max, is_durable, answers_take_ms }
+        Setup { concurrency_max, prefetch_count_max, attempt_count_max, poison, is_durable, answers_take_ms, pauses_ms }
     })
 }
 

@@ -20,14 +20,14 @@ pub(super) struct Decided {
 }
 
 /// Where a settled message goes.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Goes {
     /// Nowhere: it is done.
     Away,
     /// To the dead letters, from where somebody may replay it.
     ToDeadLetters,
-    /// The same, and later ones of its key after it, for this reason.
-    Parking(Box<str>),
+    /// The same, and later ones of its key after it.
+    Parked,
     /// To the dead letters without a start, after one that is parked.
     AfterParked,
     /// Back, to come again: its followers must go back behind it.
@@ -197,12 +197,10 @@ impl Engine<'_> {
     /// A message will not come again of itself: the next of its key is its head.
     fn gone(&mut self, key: Option<MessageKey>, message_id: MessageId, goes: Goes) {
         self.attempts.settled(&message_id);
-        match (&goes, &key) {
-            (Goes::Parking(reason), Some(key)) => self.park(key, &message_id, reason),
-            (Goes::Away | Goes::ToDeadLetters, _) => self.done(key.as_ref(), &message_id),
-            (Goes::Parking(_) | Goes::AfterParked | Goes::Back, _) => {}
+        if matches!(goes, Goes::Away | Goes::ToDeadLetters) {
+            self.done(key.as_ref(), &message_id);
         }
-        if matches!(goes, Goes::ToDeadLetters | Goes::Parking(_)) {
+        if matches!(goes, Goes::ToDeadLetters | Goes::Parked) {
             self.forget(message_id);
         }
         if let Some(next) = key.and_then(|key| self.lanes.advance(&key)) {

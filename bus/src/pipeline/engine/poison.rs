@@ -17,9 +17,9 @@ impl Engine<'_> {
     pub(super) fn poisoned(&mut self, held: Held, asked_for: Duration, reason: String) {
         match (self.pipeline.policy.poison, &held.key) {
             (Poison::Stop, _) => self.stand_still(held, asked_for, reason),
-            (Poison::Park, Some(_)) if self.isolates_keys => {
-                let goes = Goes::Parking(reason.clone().into());
-                self.reject(held, reason, goes);
+            (Poison::Park, Some(key)) if self.isolates_keys => {
+                self.park(key, &held.message_id, &reason);
+                self.reject(held, reason, Goes::Parked);
             }
             (Poison::Park | Poison::Skip, _) => self.reject(held, reason, Goes::ToDeadLetters),
         }
@@ -79,8 +79,9 @@ impl Engine<'_> {
         self.settle(held, |unsettled: Unsettled| unsettled.reject(reason), Goes::AfterParked);
     }
 
-    /// The dead letters have the message: later ones of its key follow.
-    pub(super) fn park(&mut self, key: &MessageKey, message_id: &MessageId, reason: &str) {
+    /// Later messages of the key follow from now on, even should the bus fail to take this one at once:
+    /// better a letter out of place than an effect out of order.
+    fn park(&self, key: &MessageKey, message_id: &MessageId, reason: &str) {
         let subscription = &self.pipeline.subscription;
         warn!(%subscription, %key, %message_id, reason, "the key is parked: later messages of it go to the dead letters");
         let parked = Isolated {
