@@ -109,6 +109,44 @@ fn a_capped_lease_is_handed_back_before_its_end() {
 }
 
 #[test]
+fn a_handler_that_runs_for_a_day_keeps_its_delivery_where_leases_have_no_cap_and_half_of_it_on_sqs() {
+    let hour = 3_600 * SECOND;
+    let sqs = MemoryOptions::default().lease.total_max;
+    assert_eq!(sqs, Some(12 * hour));
+    for (total_max, start_count) in [(None, 1), (sqs, 2)] {
+        in_virtual_time(async {
+            let rig = Rig::on(leased(true, total_max)).await;
+            rig.publish("a", &["m"]).await;
+            let policy = Policy { handler_timeout: 48 * hour, ..patient(2) };
+            let work = sleeps(&rig, 24 * hour);
+            rig.alongside(rig.pipeline(policy, work), rig.pass(25 * hour)).await;
+            let runs = rig.record.runs_of("m");
+            assert_eq!(runs.len(), start_count, "{runs:#?}");
+            let (at, end) = runs[0].ended.clone().expect("it ended");
+            match total_max {
+                None => assert!(matches!(end, End::Answered(Ok(()))) && rig.left_count() == 0, "{runs:#?}"),
+                Some(cap) => assert!(end == End::Dropped && cap - LEASE <= at && at < cap, "{runs:#?}"),
+            }
+        });
+    }
+}
+
+#[test]
+fn all_leases_are_extended_together() {
+    in_virtual_time(async {
+        let rig = Rig::on(leased(true, None)).await;
+        for number in 0..100 {
+            rig.publish("", &[&format!("m{number}")]).await;
+        }
+        let policy = Policy { concurrency_max: 50, ..patient(1) };
+        rig.process(rig.pipeline(policy, sleeps(&rig, 5 * LEASE))).await;
+        assert!(rig.record.runs().iter().all(|run| run.receive_count == Some(1)), "running or waiting, none is lost");
+        let calls = rig.meddler.call_count("extend");
+        assert!(calls <= 10 * BEATS_PER_LEASE_MAX, "{calls} calls for a hundred deliveries in ten leases");
+    });
+}
+
+#[test]
 fn a_lease_lost_while_waiting_for_a_handler_is_dropped_unsettled() {
     in_virtual_time(async {
         let rig = Rig::on(leased(true, None)).await;

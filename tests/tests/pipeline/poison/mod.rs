@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bus::capability::Order;
 use bus::pipeline::{Envelope, Failure, Isolated, Isolation, Pipeline, Poison, Policy};
-use bus::{ErrorKind, Message, MessageKey, dead_letter};
+use bus::{ClockExt, ErrorKind, Message, MessageKey, dead_letter};
 use bus_memory::MemoryOptions;
 use tests::harness::{Counts, Rig, Work, policy};
 use tests::world::in_virtual_time;
@@ -158,7 +158,8 @@ fn a_bus_that_lacks_what_a_policy_needs_is_refused_at_the_start() {
     for (poison, options) in [(Poison::Park, graveless), (Poison::Stop, hasty)] {
         in_virtual_time(async {
             let rig = Rig::on(options.clone()).await;
-            let ended = pipeline(&rig, poison, &Handling::failing(), None).run(CancellationToken::new()).await;
+            let running = pipeline(&rig, poison, &Handling::failing(), None).run(CancellationToken::new());
+            let ended = rig.seams.clock.timeout(SECOND, running).await.expect("at once");
             assert_eq!(ended.expect_err("refused").kind(), ErrorKind::Unsupported, "{poison:?}");
             assert_eq!(rig.meddler.call_count("subscribe"), 0);
         });

@@ -22,6 +22,7 @@ fn later_messages_of_a_parked_key_follow_it_into_the_dead_letters_in_order_and_u
             let status = pipeline.status();
             rig.alongside(pipeline, async {
                 rig.emptied().await;
+                rig.pass(SECOND).await;
                 rig.publish("a", &["f3"]).await;
                 rig.publish("b", &["other too"]).await;
                 rig.emptied().await;
