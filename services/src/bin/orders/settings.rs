@@ -43,6 +43,27 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// What becomes of a message that has failed its last attempt, and of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Poison {
+    /// To the dead letters; later messages of its order go on.
+    Skip,
+    /// To the dead letters, and later messages of its order after it.
+    Park,
+    /// Never given up: its order stands still until it succeeds.
+    Stop,
+}
+
+impl From<Poison> for bus::pipeline::Poison {
+    fn from(poison: Poison) -> Self {
+        match poison {
+            Poison::Skip => Self::Skip,
+            Poison::Park => Self::Park,
+            Poison::Stop => Self::Stop,
+        }
+    }
+}
+
 /// What the binary was told, from all four layers.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Settings {
@@ -110,9 +131,13 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "COUNT", default_value = "64", value_parser = legal::concurrency)]
     pub(crate) concurrency: usize,
 
-    /// Handler starts after which a failing message goes to the dead letters
+    /// Handler starts after which a failing message is given up, as `poison` says
     #[arg(long, value_name = "COUNT", default_value = "5", value_parser = legal::attempts)]
     pub(crate) attempts: u32,
+
+    /// What becomes of a message that is given up, and of later ones of its order
+    #[arg(long, value_enum, default_value = "skip")]
+    pub(crate) poison: Poison,
 
     /// What is logged: a level, or target=level pairs with commas between
     #[arg(long, value_name = "FILTER", default_value = "info", value_parser = legal::log_filter)]

@@ -74,6 +74,7 @@ pub(super) async fn consumer(
         policy: Policy {
             concurrency_max: settings.concurrency,
             attempt_count_max: settings.attempts,
+            poison: settings.poison.into(),
             drain,
             ..Policy::default()
         },

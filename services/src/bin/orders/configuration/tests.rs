@@ -50,6 +50,7 @@ fn sample(setting: &Declared) -> &'static str {
         "sync-token" => "s3cret",
         "reconcile-every" | "reconcile-grace" | "drain" | "settle" => "250ms",
         "concurrency" | "attempts" => "3",
+        "poison" => "park",
         "log" => "warn",
         "log-format" => "json",
         name => panic!("no sample for {name}"),
@@ -122,6 +123,7 @@ fn a_bad_value_names_setting_value_origin_and_what_is_legal() {
     check("attempts", "five", "from 1 to");
     check("log", "inof", "trace");
     check("log-format", "text", "auto, pretty, json");
+    check("poison", "drop", "skip, park, stop");
     refused(&[], &[("ORDERS_ATTEMPTS", "0")], None, &["\"0\"", "environment ORDERS_ATTEMPTS"]);
     refused(&[], &[("ORDERS_SYNC_TOKEN", "")], None, &["\"***\"", "environment ORDERS_SYNC_TOKEN"]);
     refused(&[], &[], Some("\nattempts = 2.5\n"), &["\"2.5\"", "orders.toml:2"]);
