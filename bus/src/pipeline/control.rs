@@ -14,6 +14,14 @@ use super::isolation::SharedIsolations;
 /// same handle.
 ///
 /// It may be used before the pipeline runs, and outlives it; then it changes nothing any more.
+///
+/// ```
+/// # fn example(pipeline: &bus::pipeline::Pipeline) {
+/// let control = pipeline.control();
+/// control.pause("the warehouse counts its stock");
+/// control.resume();
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct PipelineControl {
     desk: Arc<Desk>,

@@ -36,7 +36,8 @@ pub type Handled = Result<(), Failure>;
 /// Why a message was not processed, and so what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// Try again after the policy's back-off; after the last attempt it goes to the dead letters.
+    /// Try again after the policy's back-off; after the last attempt [`Policy::poison`](super::Policy::poison)
+    /// says what becomes of it.
     Retry(String),
     /// The same, after a delay of the handler's choice.
     RetryAfter(Duration, String),

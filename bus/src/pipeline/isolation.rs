@@ -34,7 +34,8 @@ pub enum Poison {
     Park,
     /// It is never given up, and its key stands still: it is tried again after the longest delay of
     /// [`Policy::retry`](super::Policy::retry), always as the last attempt. Needs a bus that delays
-    /// nacks; where that is for less than the longest delay, after as long as it can.
+    /// nacks; where that is for less than the longest delay, after as long as it can. A limit that the
+    /// broker itself has on receiving a message would bury it all the same: configure none.
     ///
     /// A message whose last start was never answered (its handler may have ended the process) first
     /// waits for that delay too, once in each process, so that other keys pass.

@@ -1,9 +1,9 @@
 //! The delivery pipeline: runs a [`Handler`] over a subscription and settles what it decides.
 //!
 //! It owns what every consumer needs and few get right: bounded concurrency, order per key,
-//! timeouts, panics, back-off, dead letters after exactly N attempts, lease heartbeats, pausing
-//! by hand and while something is down, and a drain that strands nothing. One task runs all handlers of a
-//! pipeline concurrently; work that blocks a thread belongs on a thread of its own.
+//! timeouts, panics, back-off, dead letters after exactly N attempts, lease heartbeats, pausing by
+//! hand and while something is down, and a drain that strands nothing. One task runs all handlers
+//! of a pipeline concurrently; work that blocks a thread belongs on a thread of its own.
 //!
 //! | module | one idea |
 //! |---|---|

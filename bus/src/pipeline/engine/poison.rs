@@ -44,7 +44,7 @@ impl Engine<'_> {
         let longest = pipeline.policy.retry.delay(u32::MAX, pipeline.seams.entropy.as_ref(), "retry", &id);
         let delay = self.bearable(longest.max(asked_for));
         warn!(subscription = %pipeline.subscription, message_id = %held.message_id, attempt = held.attempt, reason,
-            retry_in = ?delay, "the last attempt failed: its key stands still until it succeeds");
+            retry_in = ?delay, "the last attempt failed: it is repeated until it succeeds, and its key waits");
         self.attempts.failed(&held.message_id, held.attempt);
         if held.is_surplus {
             // The count stays at the last attempt, however often that is made.
