@@ -62,6 +62,11 @@ impl Delivery {
         &self.message
     }
 
+    /// The message, to be changed by a layer.
+    pub fn message_mut(&mut self) -> &mut Message {
+        &mut self.message
+    }
+
     /// How often the broker handed the message out, this time included, where it counts. Prefetch
     /// and shutdown count too: this is not the number of attempts.
     #[must_use]

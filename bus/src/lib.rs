@@ -45,6 +45,7 @@
 //! | a [`Message`] gets an id, a key, headers and a body | [`message`], [`headers`], [`name`] |
 //! | or a value becomes one, and a message a value | [`typed`] |
 //! | an application states what it needs, a bus what it can | [`contract`], [`capability`] |
+//! | what it cannot is done on top of it | [`emulation`] |
 //! | a URL picks the backend | [`registry`], [`url`] |
 //! | layers change what the bus does around each call | [`layer`] |
 //! | rows written with the effect become published messages | [`outbox`] |
@@ -77,6 +78,7 @@ pub mod conformance;
 pub mod contract;
 pub mod dead_letter;
 pub mod delivery;
+pub mod emulation;
 pub mod entropy;
 pub mod error;
 pub mod headers;

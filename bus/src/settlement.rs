@@ -48,6 +48,17 @@ impl Settlement {
         &self.verdict
     }
 
+    /// For receiver layers: another decision about the same delivery.
+    pub fn with_verdict(mut self, verdict: Verdict) -> Self {
+        self.verdict = verdict;
+        self
+    }
+
+    /// For receiver layers: takes the decision back; the duty to settle stays.
+    pub fn undecided(self) -> Unsettled {
+        self.unsettled
+    }
+
     /// For backends: takes over the duty to settle.
     #[must_use]
     pub fn into_parts(self) -> (Token, Verdict) {
