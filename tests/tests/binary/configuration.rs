@@ -56,6 +56,31 @@ fn the_contract_says_what_the_bus_gives() {
 }
 
 #[test]
+fn the_contract_names_what_is_emulated_its_cost_and_what_is_refused() {
+    let site = Site::new();
+    let weak = "memory://?dead_letters=off&nack_delay_max=1s&message_bytes_max=1000";
+    let shown = site.ask(&["contract", "--bus", weak]);
+    assert_eq!(shown.code, 1, "a message of the services does not fit: {shown:?}");
+    let contract: Value = serde_json::from_str(&site.ask(&["contract", "--json", "--bus", weak]).stdout).expect("JSON");
+    let term = |need: &str| {
+        let terms = contract["terms"].as_array().expect("a list");
+        terms.iter().find(|term| term["need"].as_str().is_some_and(|text| text.starts_with(need))).expect(need).clone()
+    };
+    for need in ["dead letter after", "retry delayed"] {
+        let term = term(need);
+        assert_eq!(term["answer"], "emulated", "{term}");
+        for part in ["how", "cost"] {
+            let text = term[part].as_str().filter(|text| !text.is_empty()).expect("a text");
+            let word = text.split(' ').next().expect("not empty");
+            assert!(shown.stdout.contains(word), "{word} is not in {}", shown.stdout);
+        }
+    }
+    let refused = term("messages of");
+    assert_eq!(refused["answer"], "refused");
+    assert!(refused["how"].as_str().is_some_and(|why| why.contains("claim check")), "{refused}");
+}
+
+#[test]
 fn completions_are_scripts_of_their_shell() {
     let site = Site::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

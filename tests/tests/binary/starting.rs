@@ -4,6 +4,8 @@ use std::net::TcpListener;
 
 use tests::orders::Site;
 
+use crate::shop::completed;
+
 #[tokio::test]
 async fn a_second_process_on_the_same_data_is_told_who_holds_it() {
     let site = Site::new();
@@ -40,6 +42,26 @@ fn one_side_alone_refuses_the_memory_bus_and_says_what_to_use() {
         for part in ["memory:// cannot cross processes", "--role all", "--bus"] {
             assert!(refused.stderr.contains(part), "{part} is not in {}", refused.stderr);
         }
+    }
+}
+
+#[tokio::test]
+async fn a_bus_without_dead_letters_and_retry_delays_is_helped_out_and_said_so() {
+    let site = Site::new();
+    let _process = site.start_ready(&["--bus", "memory://?dead_letters=off&nack_delay_max=none"]).await;
+    let log = site.log_tail();
+    completed(&site, "emulated").await;
+    for part in ["emulated", "dead letter after", "retry delayed", "prefetch"] {
+        assert!(log.contains(part), "{part} is not in {log}");
+    }
+}
+
+#[tokio::test]
+async fn a_bus_that_cannot_be_helped_is_refused_with_the_need_and_the_way_to_ask() {
+    let refused = Site::new().ask(&["--bus", "memory://?message_bytes_max=1000"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    for part in ["messages of", "1000 bytes", "claim check", "orders contract"] {
+        assert!(refused.stderr.contains(part), "{part} is not in {}", refused.stderr);
     }
 }
 

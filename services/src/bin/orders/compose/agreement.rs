@@ -1,11 +1,13 @@
 //! What the order system needs of its bus, and how a bus answers.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bus::capability::{Durability, Reach};
 use bus::contract::{Agreement, Answer};
-use bus::{Contract, Seams};
+use bus::pipeline::Policy;
+use bus::{Bus, Contract, Seams};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
@@ -19,16 +21,25 @@ const MESSAGE_BYTES: usize = 16 * 1024;
 const NACK_DELAY: Duration = Duration::from_secs(60);
 
 /// The needs of the order system.
-pub(super) fn needs(settings: &Settings) -> Contract {
+fn needs(settings: &Settings) -> Contract {
     Contract {
         durability: Durability::Disk,
         reach: if settings.role == Role::All { Reach::Process } else { Reach::Network },
         order_per_key: true,
         nack_delay: NACK_DELAY,
+        handler_time: Policy::default().handler_timeout,
         message_bytes: MESSAGE_BYTES,
         dead_letter_after: Some(settings.attempts),
         ..Contract::default()
     }
+}
+
+/// The bus with what the order system needs and it does not do itself, or why that cannot be.
+pub(super) fn agreed(settings: &Settings, bus: Arc<dyn Bus>, seams: &Seams) -> Result<Arc<dyn Bus>, Failure> {
+    let agreement = needs(settings).negotiate(bus.capability());
+    agreement.apply(bus, seams).map_err(|error| {
+        Failure::usage(format!("--bus {}: {error}", settings.bus)).hint("`orders contract` shows what this bus gives")
+    })
 }
 
 /// Prints what the bus gives the order system. Exit code 1 when it refuses something.
@@ -51,10 +62,10 @@ pub(crate) async fn contract(settings: Settings, seams: Seams, as_json: bool) ->
 fn as_table(settings: &Settings, agreement: &Agreement, weaknesses: &[String]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["the order system needs", "answer", "how, at what cost"]);
+    table.set_header(["the order system needs", "answer", "how, or why not", "at what cost"]);
     for term in &agreement.terms {
-        let (answer, how) = parts(&term.answer);
-        table.add_row([term.need.as_str(), answer, how]);
+        let (answer, how, cost) = parts(&term.answer);
+        table.add_row([term.need.as_str(), answer, how, cost]);
     }
     let weak: String = weaknesses.iter().map(|weakness| format!("- {weakness}\n")).collect();
     format!("{}\n{table}\nweakest guarantees of this bus:\n{weak}", settings.bus)
@@ -65,17 +76,17 @@ fn as_object(settings: &Settings, agreement: &Agreement, weaknesses: &[String]) 
         .terms
         .iter()
         .map(|term| {
-            let (answer, how) = parts(&term.answer);
-            json!({"need": term.need, "answer": answer, "how": how})
+            let (answer, how, cost) = parts(&term.answer);
+            json!({"need": term.need, "answer": answer, "how": how, "cost": cost})
         })
         .collect();
     format!("{}\n", json!({"bus": settings.bus.to_string(), "terms": terms, "weaknesses": weaknesses}))
 }
 
-fn parts(answer: &Answer) -> (&'static str, &str) {
+fn parts(answer: &Answer) -> (&'static str, &str, &str) {
     match answer {
-        Answer::Native => ("native", ""),
-        Answer::Emulated { how } => ("emulated", how),
-        Answer::Refused { why } => ("refused", why),
+        Answer::Native => ("native", "", ""),
+        Answer::Emulated { how, cost } => ("emulated", how, cost),
+        Answer::Refused { why } => ("refused", why, ""),
     }
 }

@@ -57,11 +57,9 @@ pub(crate) async fn serve(settings: Settings, seams: Seams) -> Result<ExitCode, 
         if with_producer { Some(listeners::bind(settings.producer_addr, "--producer-addr").await?) } else { None };
     let at_consumer =
         if with_consumer { Some(listeners::bind(settings.consumer_addr, "--consumer-addr").await?) } else { None };
-    let open = open_bus(&settings.bus, &settings.data.join("bus"), &seams).await?;
+    let mut open = open_bus(&settings.bus, &settings.data.join("bus"), &seams).await?;
+    open.bus = agreement::agreed(&settings, open.bus, &seams)?;
     let bus = Arc::clone(&open.bus);
-    agreement::needs(&settings).negotiate(bus.capability()).require().map_err(|error| {
-        Failure::usage(format!("--bus {}: {error}", settings.bus)).hint("`orders contract` shows what this bus gives")
-    })?;
 
     let mut running = Running {
         tasks: JoinSet::new(),
