@@ -37,7 +37,12 @@ impl Headers {
         if self.get(name).is_some()
             && let Some(pairs) = &mut self.0
         {
-            Arc::make_mut(pairs).retain(|(known, _)| known != name);
+            let pairs = Arc::make_mut(pairs);
+            pairs.retain(|(known, _)| known != name);
+            if pairs.is_empty() {
+                // Equal to headers that never had one.
+                self.0 = None;
+            }
         }
     }
 
@@ -102,6 +107,13 @@ mod tests {
         copy.remove("a");
         assert_eq!((copy.text("a"), copy.text("b"), copy.count()), (None, Some("3"), 1));
         assert_eq!(original.text("a"), Some("1"));
+    }
+
+    #[test]
+    fn headers_without_their_last_pair_equal_none() {
+        let mut headers: Headers = [("a", "1")].into_iter().collect();
+        headers.remove("a");
+        assert_eq!(headers, Headers::new());
     }
 
     #[test]

@@ -72,6 +72,7 @@
 
 mod breaker;
 pub mod capability;
+mod chance;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -93,6 +94,7 @@ pub mod name;
 pub mod outbox;
 pub mod outcome;
 pub mod pipeline;
+pub mod rate;
 pub mod registry;
 pub mod seams;
 pub mod settlement;
@@ -115,6 +117,7 @@ pub use interface::{Bus, BusExt, Receiver, ReceiverExt};
 pub use message::{Message, Outgoing};
 pub use name::{Destination, Group, MessageId, MessageKey, Subscription};
 pub use outcome::{ExtendOutcome, PublishOutcome, Receipt, SettleOutcome};
+pub use rate::Rate;
 pub use registry::Registry;
 pub use seams::Seams;
 pub use settlement::{Settlement, Verdict};

@@ -104,6 +104,11 @@ impl Message {
         &self.0.body
     }
 
+    /// Replaces the body, for a layer that keeps it elsewhere or writes it otherwise.
+    pub fn set_body(&mut self, body: impl Into<Bytes>) {
+        Arc::make_mut(&mut self.0).body = body.into();
+    }
+
     /// Body, headers and key together in bytes: what a size limit is compared with.
     #[must_use]
     pub fn size_bytes(&self) -> usize {

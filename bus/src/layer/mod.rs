@@ -30,8 +30,19 @@
 //!
 //! # Order
 //!
-//! `bus.layer(a).layer(b)`: a call passes `b`, then `a`, then the bus. Each layer says in its own
-//! documentation where it belongs.
+//! `bus.layer(a).layer(b)`: a call passes `b`, then `a`, then the bus. From the outside in, so in
+//! reverse order of the calls to `layer`:
+//!
+//! | layer | what it does | why there |
+//! |---|---|---|
+//! | [`Tracing`] | a span for each call, the trace's context in the headers | one span covers what is repeated below, with the same headers |
+//! | [`Retry`] | publishes again what was not taken | each publish passes all below again |
+//! | [`ClaimCheck`] | keeps large bodies in a store | what its store refuses is tried again; all below is about the broker |
+//! | [`CircuitBreaker`] | stops calling a bus that does not answer | what is refused at once neither waits nor counts below |
+//! | [`Throttle`] | at most so many messages a second | its wait is not the broker's slowness |
+//! | [`Timeout`] | ends calls that take too long | one call of the broker, and nothing else |
+//! | `Metering` (feature `metrics`) | counts and times | what the broker sees, repetitions included |
+//! | [`FaultInjection`] | fails on purpose | all others meet the faults |
 //!
 //! # The receiving side
 //!
@@ -39,10 +50,17 @@
 //! a [`ReceiverLayer`] of its own, one for each receiver; see [`layered_receiver`]. Deliveries keep
 //! their tokens through all layers, so a layer that changes nothing costs nothing per delivery.
 
+mod circuit_breaker;
+mod claim_check;
+mod fault_injection;
 mod layered;
 mod layered_receiver;
 #[cfg(feature = "metrics")]
 mod metering;
+mod partial;
+mod retry;
+mod throttle;
+mod timeout;
 mod tracing;
 
 use std::fmt;
@@ -51,9 +69,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use circuit_breaker::{CircuitBreaker, CircuitPolicy};
+pub use claim_check::{CLAIM, CLAIM_BYTES, ClaimCheck, ClaimStore, MemoryClaims};
+pub use fault_injection::{FaultCounts, FaultInjection, FaultReport, Faults};
 pub use layered_receiver::layered_receiver;
 #[cfg(feature = "metrics")]
 pub use metering::Metering;
+pub use retry::{Retry, RetryPolicy};
+pub use throttle::Throttle;
+pub use timeout::{Limits, Timeout};
 pub use tracing::Tracing;
 
 use crate::{

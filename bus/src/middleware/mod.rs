@@ -26,22 +26,48 @@
 //!
 //! # Order
 //!
-//! `handler.with(a).with(b)`: an envelope passes `b`, then `a`, then the handler.
+//! `handler.with(a).with(b)`: an envelope passes `b`, then `a`, then the handler. From the outside in,
+//! so in reverse order of the calls to `with`:
+//!
+//! | middleware | what it does | why there |
+//! |---|---|---|
+//! | [`Tracing`] | a span for each attempt, linked to the producer's | what all others do is part of the span |
+//! | [`CircuitBreaker`] | takes failures of many messages for an outage | counts what is left after the last run |
+//! | [`Retry`] | runs the handler again within the attempt | each run passes all below again |
+//! | [`Throttle`] | at most so many runs a second | its wait is not the handler's slowness |
+//! | [`Timeout`] | ends runs that take too long | one run, and nothing else |
+//! | `Metering` (feature `metrics`) | counts and times | the handler alone, each run |
+//! | [`FaultInjection`] | fails on purpose | all others meet the faults |
+//!
+//! [`IdempotentReceiver`](crate::inbox::IdempotentReceiver) is the handler within all of them: the
+//! unit of work that makes an effect happen once. It is no middleware, because looking up what was
+//! seen before the handler and marking it afterwards loses one of the two in a crash.
 //!
 //! # Cancellation
 //!
 //! The pipeline drops the future of a handler whose time is over or whose lease is lost, with every
 //! middleware around it: what a middleware awaits must be safe to cancel.
 
+mod circuit_breaker;
+mod fault_injection;
 #[cfg(feature = "metrics")]
 mod metering;
 mod outcome;
+mod retry;
+mod throttle;
+mod timeout;
 mod tracing;
 
 use async_trait::async_trait;
 
+pub use crate::chance::FaultReport;
+pub use circuit_breaker::{CircuitBreaker, OutagePolicy};
+pub use fault_injection::{FaultInjection, HandlerFaultCounts, HandlerFaults};
 #[cfg(feature = "metrics")]
 pub use metering::Metering;
+pub use retry::Retry;
+pub use throttle::Throttle;
+pub use timeout::Timeout;
 pub use tracing::Tracing;
 
 use crate::pipeline::{Envelope, Handled, Handler};
