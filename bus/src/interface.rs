@@ -78,9 +78,14 @@ pub trait Receiver: Send + Sync {
     async fn receive(&self, max: usize, into: &mut Vec<Delivery>) -> Result<()>;
 
     /// Settles a batch and answers per settlement, in input order.
+    ///
+    /// A dropped call leaves each settlement made or not, and strands no delivery: what was not made
+    /// is given back as if dropped, or comes again when its lease ends. So a backend takes the duty
+    /// out of a [`Settlement`] only when nothing more than the broker's answer is to be awaited.
     async fn settle(&self, batch: Vec<Settlement>) -> Vec<SettleOutcome>;
 
-    /// Extends leases to `by` from now and answers per token, in input order.
+    /// Extends leases to `by` from now and answers per token, in input order. A dropped call leaves
+    /// each lease extended or as it was.
     async fn extend(&self, tokens: &[Token], by: Duration) -> Vec<ExtendOutcome>;
 
     /// Gives back deliveries whose handler never started: visible at once, in order, and where the

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bus::capability::LeaseTerms;
 use bus::layer::{Layer, ReceiverLayer, layered_receiver};
 use bus::{
     Bus, Delivery, Error, ErrorKind, Receiver, Result, SettleOutcome, Settlement, SubscribeOptions, Subscription,
@@ -38,6 +39,8 @@ breakages! {
     a_confirmation_made_up breaks settlements_are_answered_as_sent_where_the_protocol_has_no_answer
         by answering(|outcomes| outcomes.iter().map(|_| SettleOutcome::Settled).collect())
             .under(MemoryOptions { settle_confirmed: false, ..MemoryOptions::default() });
+    a_duty_taken_over_before_its_settlement_is_on_the_way breaks a_settle_call_that_is_dropped_strands_no_delivery
+        by Breakage::by(|| Receivers(|| TakesItsTime)).under(MemoryOptions { lease: HELD, ..MemoryOptions::default() });
     a_release_that_waits_for_the_end_of_the_lease breaks released_deliveries_come_again_at_once
         by Breakage::by(|| Receivers(|| Releases(|unstarted| {
             unstarted.into_iter().for_each(|duty| { let _ = duty.discharge(); });
@@ -82,6 +85,25 @@ impl ReceiverLayer for StopsAtTheFirstFailure {
             let is_broken = outcomes.iter().any(|outcome| !outcome.is_settled());
             let unsent = || SettleOutcome::Failed(Error::new(ErrorKind::Unexpected, "settle", "not sent"));
             outcomes.extend(if is_broken { vec![unsent()] } else { next.settle(vec![settlement]).await });
+        }
+        outcomes
+    }
+}
+
+/// Until settled: where leases end, they hide the breakage.
+const HELD: LeaseTerms = LeaseTerms { duration: None, extendable: false, total_max: None };
+
+/// Has a batch in hand, and waits before it is sent.
+struct TakesItsTime;
+
+#[async_trait]
+impl ReceiverLayer for TakesItsTime {
+    async fn settle(&self, batch: Vec<Settlement>, next: &dyn Receiver) -> Vec<SettleOutcome> {
+        let parts: Vec<(Token, Verdict)> = batch.into_iter().map(Settlement::into_parts).collect();
+        tokio::task::yield_now().await;
+        let mut outcomes = Vec::new();
+        for (token, verdict) in parts {
+            outcomes.push(settle_one(next, token, verdict).await);
         }
         outcomes
     }

@@ -199,6 +199,26 @@ async fn a_cancelled_publish_that_was_written_is_visible() {
 }
 
 #[tokio::test]
+async fn a_settle_that_is_dropped_while_it_is_written_is_made() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let rig = open(dir.path()).await;
+    declare(&rig).await;
+    let receiver = rig.receiver().await;
+    rig.publish(&["1", "2"]).await;
+    let mut batch = rig.take(&receiver, 2).await;
+    let mut settle = Box::pin(receiver.settle(vec![batch.remove(0).ack(), batch.remove(0).reject("bad")]));
+    // Polled once: the write is under way, or over already on a busy machine.
+    let _ = std::future::poll_fn(|context| std::task::Poll::Ready(settle.as_mut().poll(context))).await;
+    drop(settle);
+    let graves = Subscription::to(destination("orders-dlq"));
+    assert_eq!((rig.ready_count(), depth(&rig, &graves).ready_count), (0, 1));
+    close(rig).await;
+    let rig = open(dir.path()).await;
+    assert_eq!((rig.ready_count(), depth(&rig, &graves).ready_count), (0, 1));
+    close(rig).await;
+}
+
+#[tokio::test]
 async fn a_directory_has_one_bus_and_the_next_one_after_it_is_closed() {
     let dir = tempfile::tempdir().expect("a directory");
     let url = format!("memory://?journal={}", dir.path().display());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::conformance::World;
 use crate::conformance::world::{bodies, body};
-use crate::{ErrorKind, ExtendOutcome, SettleOutcome};
+use crate::{ClockExt, ErrorKind, ExtendOutcome, SettleOutcome};
 
 super::cases! { "settle":
     settlements_are_answered_one_each_and_in_input_order,
@@ -14,6 +14,7 @@ super::cases! { "settle":
     a_settlement_of_what_was_given_back_is_lease_lost,
     settlements_are_confirmed [ConfirmedSettlement],
     settlements_are_answered_as_sent_where_the_protocol_has_no_answer [UnconfirmedSettlement],
+    a_settle_call_that_is_dropped_strands_no_delivery [DeadLetters],
     released_deliveries_come_again_at_once,
     released_deliveries_of_a_key_come_again_in_order [OrderPerKey],
     a_released_delivery_does_not_count_as_received [ReceiveCount],
@@ -131,6 +132,24 @@ async fn ack_and_nack(world: &World) -> Vec<SettleOutcome> {
     world.publish(&destination, &["1", "2"]).await;
     let [one, two] = world.take_bodies(&receiver, ["1", "2"]).await;
     receiver.settle(vec![one.ack(), two.nack(Duration::ZERO)]).await
+}
+
+/// Made or not: then it comes again, at once or after its lease.
+async fn a_settle_call_that_is_dropped_strands_no_delivery(world: &World) {
+    let destination = world.declared("dropped").await;
+    let (receiver, graves) = (world.leasing(&destination, 2).await, world.graves(&destination).await);
+    world.publish(&destination, &["never begun", "under way"]).await;
+    let [never_begun, under_way] = world.take_bodies(&receiver, ["never begun", "under way"]).await;
+    drop(receiver.settle(vec![never_begun.reject("bad")]));
+    let call = receiver.settle(vec![under_way.reject("bad")]);
+    // Without a moment it is polled once, and dropped unless that was enough.
+    let _ = world.seams.clock.timeout_here(Duration::ZERO, call).await;
+    world.sleep(3 * world.unit()).await;
+    let (again, dead) = (world.poll(&receiver).await, world.poll(&graves).await);
+    let (again, dead) = (bodies(&again), bodies(&dead));
+    assert!(again.iter().any(|body| body == "never begun"), "what was not made comes again: {again:?}");
+    let is_there = again.iter().chain(&dead).any(|body| body == "under way");
+    assert!(is_there, "it is neither settled nor does it come again: {again:?}, dead letters {dead:?}");
 }
 
 async fn released_deliveries_come_again_at_once(world: &World) {
