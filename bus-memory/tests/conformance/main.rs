@@ -2,6 +2,7 @@
 //! journal, and with each layer and emulation around it.
 
 mod harness;
+mod layers;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,11 +10,10 @@ use std::time::Duration;
 use bus::Contract;
 use bus::capability::{Counting, LeaseTerms, Order};
 use bus::conformance::Suite;
-use bus::layer::{self, LayerExt};
-use bus::metrics::{Metrics, Registry};
 use bus_memory::MemoryOptions;
 
 use harness::Memory;
+use layers::with_layers;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -21,7 +21,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 fn main() -> ExitCode {
     let on = MemoryOptions::default;
     let lease = on().lease;
-    Suite::new()
+    let suite = Suite::new()
         .setting("everything on", move || Memory::with(on()))
         .setting("without a size limit", move || Memory::with(MemoryOptions { message_bytes_max: None, ..on() }))
         .setting("without order", move || Memory::with(MemoryOptions { order: Order::None, ..on() }))
@@ -95,6 +95,8 @@ fn main() -> ExitCode {
             agreed(options, needs)
         })
         .main()
+        .setting("without purge", move || Memory::with(MemoryOptions { purge: false, ..on() }));
+    with_layers(suite).main()
 }
 
 /// A bus that meets `needs` by emulation alone.
