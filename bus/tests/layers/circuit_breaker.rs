@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bus::layer::{CircuitBreaker, CircuitPolicy, LayerExt};
 use bus::middleware::{CircuitBreaker as OutageBreaker, HandlerExt, OutagePolicy};
-use bus::pipeline::{Backoff, Envelope, Failure, Handler, Policy};
+use bus::pipeline::{Backoff, Envelope, Failure, Handler, Poison, Policy};
 use bus::{BusState, ErrorKind, dead_letter};
 
 use crate::rig::*;
@@ -157,6 +157,7 @@ const THREE_ATTEMPTS: Policy = Policy {
     order_per_key: true,
     lease: None,
     drain: SECOND,
+    poison: Poison::Skip,
 };
 
 async fn outage(rig: &Rig, handler: impl Handler + 'static, is_down: &AtomicBool) {
