@@ -138,6 +138,22 @@ impl Clock for SystemClock {
     }
 
     async fn sleep_until(&self, deadline: Moment) {
-        tokio::time::sleep_until(self.origin + deadline.0).await;
+        match self.origin.checked_add(deadline.0) {
+            Some(instant) => tokio::time::sleep_until(instant).await,
+            // Later than the machine can count.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_moment_beyond_all_time_is_never_reached() {
+        let clock = SystemClock::new();
+        let for_ever = clock.sleep(Duration::MAX);
+        assert_eq!(clock.timeout(Duration::from_secs(1), for_ever).await, None);
     }
 }
