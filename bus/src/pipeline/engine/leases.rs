@@ -1,8 +1,12 @@
 //! Keeping leases alive, and acting on those that are lost; handler timeouts.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::stream::Stream;
 use tracing::warn;
 
 use crate::capability::LeaseTerms;
@@ -91,7 +95,7 @@ impl Engine<'_> {
         }
     }
 
-    pub(super) fn lost(&mut self, tokens: &[Token]) {
+    pub(super) async fn lost(&mut self, tokens: &[Token]) {
         for token in tokens {
             let place = self.held.iter().find(|(_, held)| held.unsettled.token() == *token).map(|(place, _)| place);
             if let Some(place) = place {
@@ -99,6 +103,22 @@ impl Engine<'_> {
             }
         }
         self.watch_leases();
+        self.take_cancelled().await;
+    }
+
+    /// Takes leave of cancelled handlers now, so that their starts are counted before another delivery.
+    async fn take_cancelled(&mut self) {
+        let mut ended = Vec::new();
+        poll_fn(|context| {
+            while let Poll::Ready(Some(flight)) = Pin::new(&mut self.running).poll_next(context) {
+                ended.push(flight);
+            }
+            Poll::Ready(())
+        })
+        .await;
+        for (place, handled) in ended {
+            self.handled(place, handled);
+        }
     }
 
     /// A delivery in hand can be kept no longer.

@@ -165,6 +165,8 @@ impl<'a> Engine<'a> {
                 if events.is_empty() { Poll::Pending } else { Poll::Ready(()) }
             })
             .await;
+            // What was lost may come again in the same turn: its handler must not run then.
+            events.sort_by_key(|event| !matches!(event, Event::Lost(_)));
             for event in events.drain(..) {
                 self.on(event).await;
             }
@@ -196,7 +198,7 @@ impl<'a> Engine<'a> {
             Event::Handled(place, handled) => self.handled(place, handled),
             Event::Settled(decided, outcomes) => self.settled(decided, outcomes),
             Event::Extended(extended, outcomes) => self.extended(extended, outcomes),
-            Event::Lost(tokens) => self.lost(&tokens),
+            Event::Lost(tokens) => self.lost(&tokens).await,
             Event::Returned { pardoned } => self.returned(pardoned),
             Event::Forgotten => self.owed_call_count -= 1,
             Event::Timer => self.on_timer(),
