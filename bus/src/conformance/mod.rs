@@ -46,6 +46,7 @@
 
 mod case;
 pub mod cases;
+mod consume;
 mod harness;
 mod run;
 mod suite;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Harness, Time};
 use crate::{
-    Bus, Capability, ClockExt, Declaration, Delivery, Destination, Group, Message, MessageKey, Outgoing,
+    Bus, Capability, ClockExt, Declaration, Delivery, Destination, Group, Message, MessageKey, Moment, Outgoing,
     PublishOutcome, Receiver, ReceiverExt, Result, Seams, SettleOutcome, Settlement, SubscribeOptions, Subscription,
 };
 
@@ -48,6 +48,12 @@ impl World {
     /// Another connection to the same broker.
     pub async fn connect(&self) -> Arc<dyn Bus> {
         self.harness.connect(&self.seams).await.expect("a second connection")
+    }
+
+    /// Closes the first connection and makes another, as a process does that starts again.
+    pub async fn reconnect(&self) -> Arc<dyn Bus> {
+        self.bus.close(PATIENCE_UNIT_COUNT * self.unit()).await.expect("an idle bus closes in time");
+        self.connect().await
     }
 
     /// The shortest lease or delay this bus keeps; waits are written in multiples of it.
@@ -159,6 +165,12 @@ impl World {
         self.receiver(&destination.dead_letters().expect("a short name")).await
     }
 
+    /// A receiver of the default group on another connection.
+    pub async fn receiver_on(&self, bus: &Arc<dyn Bus>, destination: &Destination) -> Arc<dyn Receiver> {
+        let subscription = Subscription::to(destination.clone());
+        bus.subscribe(&subscription, self.options()).await.expect("what is declared can be subscribed to")
+    }
+
     /// Receives exactly `count` deliveries; that they come at all is part of every promise.
     pub async fn take(&self, receiver: &Arc<dyn Receiver>, count: usize) -> Vec<Delivery> {
         let mut into = Vec::new();
@@ -167,7 +179,7 @@ impl World {
                 receiver.receive(count - into.len(), &mut into).await.expect("an open receiver receives");
             }
         };
-        let in_time = self.seams.clock.timeout_here(PATIENCE_UNIT_COUNT * self.unit(), taking).await.is_some();
+        let in_time = self.in_time(taking).await.is_some();
         assert!(in_time, "{} of {count} deliveries came: {:?}", into.len(), bodies(&into));
         assert_eq!(into.len(), count, "receive appends at most as many as asked for");
         into
@@ -223,9 +235,33 @@ impl World {
         self.settle(receiver, deliveries.into_iter().map(Delivery::ack).collect()).await;
     }
 
+    /// Gives deliveries back as if they had never come.
+    pub async fn release(&self, receiver: &Arc<dyn Receiver>, deliveries: Vec<Delivery>) {
+        receiver.release(deliveries.into_iter().map(|delivery| delivery.split().1).collect()).await;
+    }
+
     /// Settles one delivery and answers how that went.
     pub async fn settle_one(&self, receiver: &Arc<dyn Receiver>, settlement: Settlement) -> SettleOutcome {
         receiver.settle_one(settlement).await
+    }
+
+    /// What `work` answers, unless it takes longer than anything that is due may.
+    pub async fn in_time<F: Future>(&self, work: F) -> Option<F::Output> {
+        self.seams.clock.timeout_here(PATIENCE_UNIT_COUNT * self.unit(), work).await
+    }
+
+    /// Asserts that no time has passed since `then` that a lease or delay could be the cause of. In
+    /// real time that cannot be told from a slow machine.
+    pub fn assert_at_once(&self, then: Moment) {
+        let passed = self.seams.clock.now().since(then);
+        assert!(self.harness.time() != Time::Virtual || passed < self.unit(), "it took {passed:?}");
+    }
+
+    /// Prints what a case has measured. In virtual time there is nothing to measure.
+    pub fn report(&self, measured: &str) {
+        if self.harness.time() != Time::Virtual {
+            println!("{measured}");
+        }
     }
 
     /// Lets time pass.

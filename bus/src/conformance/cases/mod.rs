@@ -3,6 +3,7 @@
 mod content;
 mod extensions;
 mod lease;
+mod order;
 mod publish;
 mod publishers;
 mod receive;
@@ -44,6 +45,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         rejects::CASES,
         lease::CASES,
         extensions::CASES,
+        order::CASES,
         typed::CASES,
     ]
     .into_iter()
