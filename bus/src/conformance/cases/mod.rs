@@ -1,6 +1,7 @@
 //! The cases, by part of the contract. Each function is one promise; its name is the sentence.
 
 mod content;
+mod delay;
 mod extensions;
 mod lease;
 mod order;
@@ -12,6 +13,7 @@ mod settle;
 mod settlements;
 mod sizes;
 mod subscriptions;
+mod topology;
 mod typed;
 
 use super::Case;
@@ -46,6 +48,8 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         lease::CASES,
         extensions::CASES,
         order::CASES,
+        delay::CASES,
+        topology::CASES,
         typed::CASES,
     ]
     .into_iter()
