@@ -48,6 +48,7 @@ mod case;
 pub mod cases;
 mod consume;
 mod harness;
+mod rig;
 mod run;
 mod suite;
 mod world;

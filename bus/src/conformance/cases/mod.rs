@@ -3,8 +3,10 @@
 mod content;
 mod delay;
 mod extensions;
+mod interruptions;
 mod lease;
 mod order;
+mod pipeline;
 mod publish;
 mod publishers;
 mod receive;
@@ -50,6 +52,8 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         order::CASES,
         delay::CASES,
         topology::CASES,
+        pipeline::CASES,
+        interruptions::CASES,
         typed::CASES,
     ]
     .into_iter()
