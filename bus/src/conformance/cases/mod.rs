@@ -5,6 +5,7 @@ mod delay;
 mod extensions;
 mod interruptions;
 mod lease;
+mod lifecycle;
 mod order;
 mod pipeline;
 mod publish;
@@ -54,6 +55,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         topology::CASES,
         pipeline::CASES,
         interruptions::CASES,
+        lifecycle::CASES,
         typed::CASES,
     ]
     .into_iter()
