@@ -48,8 +48,10 @@ mod case;
 pub mod cases;
 mod consume;
 mod harness;
+mod logbook;
 mod rig;
 mod run;
+mod storm;
 mod suite;
 mod world;
 

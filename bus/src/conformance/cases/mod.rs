@@ -2,11 +2,13 @@
 
 mod content;
 mod delay;
+mod exposure;
 mod extensions;
 mod interruptions;
 mod lease;
 mod lifecycle;
 mod order;
+mod outage;
 mod pipeline;
 mod publish;
 mod publishers;
@@ -56,6 +58,8 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         pipeline::CASES,
         interruptions::CASES,
         lifecycle::CASES,
+        outage::CASES,
+        exposure::CASES,
         typed::CASES,
     ]
     .into_iter()
