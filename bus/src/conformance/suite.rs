@@ -7,6 +7,9 @@ use libtest_mimic::{Arguments, Completion, Trial};
 
 use super::{Harness, Verdict, cases, run};
 
+/// Cases at the same time, unless told otherwise: in real time they mostly wait.
+const THREAD_COUNT: usize = 16;
+
 type Make = Arc<dyn Fn() -> Arc<dyn Harness> + Send + Sync>;
 
 /// The settings of a backend under which the contract is shown.
@@ -47,6 +50,8 @@ impl Suite {
                 }));
             }
         }
-        libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+        let mut arguments = Arguments::from_args();
+        arguments.test_threads.get_or_insert(THREAD_COUNT);
+        libtest_mimic::run(&arguments, trials).exit_code()
     }
 }
