@@ -9,6 +9,8 @@ use bus::{Bus, BusExt, Capability, Destination, Message, MessageId, Outgoing, Pu
 use bus_memory::{MemoryBus, MemoryOptions};
 
 use crate::layers::Claims;
+use crate::wire::Wire;
+use crate::wired::Wired;
 
 /// A table of tests: `name breaks case by breakage;`. The cases are listed for
 /// `every_case_can_fail`.
@@ -34,10 +36,12 @@ pub(crate) struct Breakage {
 #[derive(Clone)]
 struct Made {
     options: MemoryOptions,
+    /// What stands between clients and the bus; the layers are on the clients' side.
+    wire: Option<fn(MemoryOptions) -> Wire>,
     wrap: Arc<Wrap>,
 }
 
-type Wrap = dyn Fn(Arc<dyn Bus>, &Seams) -> Arc<dyn Bus> + Send + Sync;
+pub(crate) type Wrap = dyn Fn(Arc<dyn Bus>, &Seams) -> Arc<dyn Bus> + Send + Sync;
 
 impl Breakage {
     /// Broken by a layer around the honest bus.
@@ -52,7 +56,7 @@ impl Breakage {
 
     /// Broken by the lack of a layer, or by what is [`around`](Self::around).
     pub(crate) fn unlayered() -> Self {
-        let made = Made { options: MemoryOptions::default(), wrap: Arc::new(|bus, _| bus) };
+        let made = Made { options: MemoryOptions::default(), wire: None, wrap: Arc::new(|bus, _| bus) };
         Self { honest: made.clone(), broken: made }
     }
 
@@ -66,6 +70,12 @@ impl Breakage {
     pub(crate) fn under(mut self, options: MemoryOptions) -> Self {
         self.honest.options = options.clone();
         self.broken.options = options;
+        self
+    }
+
+    /// Both at the end of a wire, which can be cut, with a broker that can be killed.
+    pub(crate) fn over(mut self, wire: fn(MemoryOptions) -> Wire) -> Self {
+        (self.honest.wire, self.broken.wire) = (Some(wire), Some(wire));
         self
     }
 
@@ -95,10 +105,19 @@ impl Breakage {
 /// Asserts that the honest bus passes `case` and the broken one fails it.
 pub(crate) fn check(case: &str, breakage: Breakage) {
     let named = cases::named(case).unwrap_or_else(|| panic!("there is no case {case}"));
-    let run = |made| run(named, Arc::new(Memory { made, buses: OnceLock::new() }));
+    let run = |made: Made| run(named, made.harness());
     assert_eq!(run(breakage.honest), Verdict::Passed, "{case}, on an honest bus");
     let verdict = run(breakage.broken);
     assert!(matches!(verdict, Verdict::Failed(_)), "{case} did not notice: {verdict:?}");
+}
+
+impl Made {
+    fn harness(self) -> Arc<dyn Harness> {
+        match self.wire {
+            Some(wire) => Arc::new(Wired { wire: wire(self.options), wrap: self.wrap }),
+            None => Arc::new(Memory { made: self, buses: OnceLock::new() }),
+        }
+    }
 }
 
 /// One broker; every connection is the same bus.
