@@ -115,3 +115,23 @@ async fn a_batch_over_two_queues_waits_for_both_and_takes_both_or_none() {
     assert_eq!(rig.bus.depth_now(&events).expect("declared").ready_count, 0);
     accepted(&rig.bus.publish(vec![Outgoing::new(destination("events"), rig.message("other"))]).await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_gives_the_room_back() {
+    let rig = rig_of(3).await;
+    let receiver = rig.receiver().await;
+    rig.publish(&["1"]).await;
+    let held = rig.take_one(&receiver).await;
+    rig.publish_one(rig.outgoing("2").delayed(SECOND)).await;
+    rig.publish(&["3"]).await;
+    assert!(matches!(rig.bus.state(), BusState::Degraded(_)), "{}", rig.bus.state());
+    let purge = async {
+        rig.sleep(SECOND / 2).await;
+        rig.bus.purge(&Subscription::to(orders())).await.expect("declared");
+    };
+    tokio::join!(rig.publish(&["4"]), purge);
+    settled(&receiver, held.ack()).await;
+    rig.publish(&["5", "6"]).await;
+    assert_eq!(bodies(&rig.poll(&receiver).await), ["4", "5", "6"], "the room of three, and no more");
+    assert!(matches!(rig.bus.state(), BusState::Degraded(_)), "{}", rig.bus.state());
+}

@@ -6,37 +6,12 @@ use bus_memory::MemoryOptions;
 use crate::rig::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_key_stays_with_one_receiver_while_unsettled() {
-    let rig = Rig::new().await;
-    let (one, two) = (rig.receiver().await, rig.receiver().await);
-    rig.publish_keyed(&["a1", "a2", "b1", "a3"]).await;
-    let first = rig.take_one(&one).await;
-    assert_eq!(bodies(&rig.poll(&two).await), ["b1"], "other keys flow");
-    settled(&one, first.ack()).await;
-    assert_eq!(bodies(&rig.poll(&two).await), ["a2", "b1", "a3"], "what was dropped is back, in order");
-}
-
-#[tokio::test(start_paused = true)]
 async fn the_holder_of_a_key_may_prefetch_it_in_order() {
     let rig = Rig::new().await;
     let receiver = rig.receiver().await;
     rig.publish_keyed(&["a1", "a2", "a3"]).await;
     let _first = rig.take_one(&receiver).await;
     assert_eq!(bodies(&rig.take(&receiver, 10).await), ["a2", "a3"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn nothing_overtakes_a_nacked_message_of_its_key() {
-    let rig = Rig::new().await;
-    let (one, two) = (rig.receiver().await, rig.receiver().await);
-    rig.publish_keyed(&["a1", "a2", "b1"]).await;
-    let first = rig.take_one(&one).await;
-    settled(&one, first.nack(10 * SECOND)).await;
-    for receiver in [&one, &two] {
-        assert_eq!(bodies(&rig.poll(receiver).await), ["b1"]);
-    }
-    rig.sleep(10 * SECOND).await;
-    assert_eq!(bodies(&rig.poll(&two).await), ["a1", "a2", "b1"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,20 +26,6 @@ async fn followers_in_hand_come_back_behind_their_head() {
     }
     one.release(batch.into_iter().map(|delivery| delivery.split().1).collect()).await;
     assert_eq!(bodies(&rig.poll(&two).await), ["a1", "a2", "a3"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn order_survives_a_drop_and_an_expired_lease() {
-    let rig = Rig::new().await;
-    let (one, two) = (rig.receiver().await, rig.receiver().await);
-    rig.publish_keyed(&["a1", "a2", "a3"]).await;
-    drop(rig.take_one(&one).await);
-    let held = rig.take_one(&two).await;
-    assert_eq!(body(&held), "a1");
-    assert!(rig.poll(&one).await.is_empty());
-    let after_expiry = rig.take(&one, 10).await;
-    assert_eq!(bodies(&after_expiry), ["a1", "a2", "a3"]);
-    assert_eq!(rig.seams.clock.now().since_origin(), 30 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]

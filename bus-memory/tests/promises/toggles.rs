@@ -1,5 +1,5 @@
+use bus::Bus;
 use bus::capability::{Counting, Durability, LeaseTerms, Order};
-use bus::{Bus, ErrorKind, PublishOutcome};
 use bus_memory::{MemoryBus, MemoryOptions};
 
 use crate::rig::*;
@@ -29,16 +29,6 @@ async fn every_toggle_shows_in_the_capability() {
     assert!(!capability.receive_count && !capability.dead_letters && !capability.groups);
     assert!(!capability.publish_atomic && !capability.settle_confirmed && !capability.purge);
     assert_eq!(capability.depth, Counting::None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_delays_a_delayed_message_is_refused() {
-    let rig = Rig::with(MemoryOptions { delay_max: None, ..MemoryOptions::default() }).await;
-    let outcomes = rig.bus.publish(vec![rig.outgoing("1").delayed(SECOND)]).await;
-    assert!(
-        matches!(&outcomes[..], [PublishOutcome::Refused(error)] if error.kind() == ErrorKind::Unsupported),
-        "{outcomes:?}"
-    );
 }
 
 #[tokio::test(start_paused = true)]
