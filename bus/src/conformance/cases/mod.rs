@@ -54,13 +54,13 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         extensions::CASES,
         order::CASES,
         delay::CASES,
-        topology::CASES,
+        typed::CASES,
         pipeline::CASES,
         interruptions::CASES,
+        topology::CASES,
         lifecycle::CASES,
         outage::CASES,
         exposure::CASES,
-        typed::CASES,
     ]
     .into_iter()
     .flatten()
