@@ -21,7 +21,7 @@ use crate::{MemoryBus, MemoryOptions};
 /// | `delay_max`, `nack_delay_max` | duration, `none` | longest delays |
 /// | `order` | `key`, `none` | order over competing receivers |
 /// | `depth` | `exact`, `approximate`, `none` | how waiting messages are counted |
-/// | `extendable`, `receive_count`, `dead_letters`, `groups`, `publish_atomic`, `settle_confirmed`, `purge` | `on`, `off` | see [`MemoryOptions`] |
+/// | `extendable`, `receive_count`, `release_uncounted`, `dead_letters`, `groups`, `publish_atomic`, `settle_confirmed`, `purge` | `on`, `off` | see [`MemoryOptions`] |
 ///
 /// A duration is a whole number with its unit: `500ms`, `30s`, `5m`, `12h`, `15d`.
 ///
@@ -51,6 +51,7 @@ const OPTIONS: &[&str] = &[
     "order",
     "extendable",
     "receive_count",
+    "release_uncounted",
     "dead_letters",
     "groups",
     "publish_atomic",
@@ -114,6 +115,7 @@ fn options(url: &BusUrl) -> Result<MemoryOptions> {
     set(url, "order", &mut options.order, order)?;
     set(url, "extendable", &mut options.lease.extendable, switch)?;
     set(url, "receive_count", &mut options.receive_count, switch)?;
+    set(url, "release_uncounted", &mut options.release_uncounted, switch)?;
     set(url, "dead_letters", &mut options.dead_letters, switch)?;
     set(url, "groups", &mut options.groups, switch)?;
     set(url, "publish_atomic", &mut options.publish_atomic, switch)?;

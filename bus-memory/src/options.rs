@@ -50,6 +50,8 @@ pub struct MemoryOptions {
     pub lease: LeaseTerms,
     /// Whether deliveries carry a receive count.
     pub receive_count: bool,
+    /// Whether a released delivery is taken off its receive count again.
+    pub release_uncounted: bool,
     /// Whether destinations have dead letters; without, a reject fails and the message stays.
     pub dead_letters: bool,
     /// Whether destinations may have groups beside the default one.
@@ -75,6 +77,7 @@ impl Default for MemoryOptions {
             nack_delay_max: Some(NACK_DELAY_MAX),
             lease: LeaseTerms { duration: Some(LEASE), extendable: true, total_max: Some(LEASE_TOTAL_MAX) },
             receive_count: true,
+            release_uncounted: true,
             dead_letters: true,
             groups: true,
             publish_atomic: true,
@@ -95,6 +98,7 @@ impl MemoryOptions {
             nack_delay_max: self.nack_delay_max,
             lease: self.lease,
             receive_count: self.receive_count,
+            release_uncounted: self.release_uncounted,
             dead_letters: self.dead_letters,
             groups: self.groups,
             message_bytes_max: self.message_bytes_max,

@@ -22,6 +22,9 @@ pub struct Capability {
     pub lease: LeaseTerms,
     /// Whether deliveries carry the broker's receive count.
     pub receive_count: bool,
+    /// Whether a [released](crate::Receiver::release) delivery does not count as received. Where it
+    /// counts, the broker's own limit on receives must leave room for prefetch and shutdowns.
+    pub release_uncounted: bool,
     /// Whether `reject` keeps the message in the destination's dead letters.
     pub dead_letters: bool,
     /// Whether a destination may have groups beside its default one.

@@ -25,6 +25,7 @@ fn strong() -> Capability {
         nack_delay_max: Some(60 * MINUTE),
         lease: LeaseTerms { duration: Some(30 * SECOND), extendable: true, total_max: Some(720 * MINUTE) },
         receive_count: true,
+        release_uncounted: true,
         dead_letters: true,
         groups: true,
         message_bytes_max: Some(10_000),
@@ -83,6 +84,7 @@ fn a_contract_that_needs_nothing_is_met_by_the_weakest_bus() {
         nack_delay_max: None,
         lease: LeaseTerms { duration: Some(SECOND), extendable: false, total_max: Some(SECOND) },
         receive_count: false,
+        release_uncounted: false,
         dead_letters: false,
         groups: false,
         message_bytes_max: Some(1),
@@ -260,7 +262,7 @@ prop_compose! {
     ) -> Capability {
         let lease = LeaseTerms { duration, extendable, total_max };
         Capability {
-            durability, reach, order, delay_max, nack_delay_max, lease, receive_count, dead_letters, groups,
+            durability, reach, order, delay_max, nack_delay_max, lease, receive_count, release_uncounted: receive_count, dead_letters, groups,
             message_bytes_max, publish_atomic, settle_confirmed, depth, purge,
         }
     }

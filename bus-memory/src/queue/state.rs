@@ -44,6 +44,7 @@ pub(crate) struct State {
     pub(super) terms: LeaseTerms,
     pub(super) nack_delay_max: Option<Duration>,
     pub(super) is_counting_receives: bool,
+    pub(super) is_uncounting_releases: bool,
     /// Messages that somebody has looked at.
     pub(super) slots: Slab<Slot>,
     pub(super) ready: Ready,
@@ -74,6 +75,7 @@ impl State {
             terms: options.lease,
             nack_delay_max: options.nack_delay_max,
             is_counting_receives: options.receive_count,
+            is_uncounting_releases: options.release_uncounted,
             slots: Slab::new(),
             ready: Ready::default(),
             delayed: BTreeMap::new(),

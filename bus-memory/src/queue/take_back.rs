@@ -23,7 +23,7 @@ impl State {
         for token in tokens {
             if let Some(slot) = self.find_of(consumer, token) {
                 let entry = &mut self.slots[slot as usize];
-                entry.receive_count = entry.receive_count.saturating_sub(1);
+                entry.receive_count -= u32::from(self.is_uncounting_releases);
                 self.return_now(slot);
             }
         }

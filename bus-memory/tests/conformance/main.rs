@@ -42,6 +42,7 @@ fn main() -> ExitCode {
             Memory::with(MemoryOptions { lease: LeaseTerms { total_max: None, ..lease }, ..on() })
         })
         .setting("without receive counts", move || Memory::with(MemoryOptions { receive_count: false, ..on() }))
+        .setting("with counted releases", move || Memory::with(MemoryOptions { release_uncounted: false, ..on() }))
         .setting("without dead letters", move || Memory::with(MemoryOptions { dead_letters: false, ..on() }))
         .setting("without groups", move || Memory::with(MemoryOptions { groups: false, ..on() }))
         .setting("without atomic batches", move || Memory::with(MemoryOptions { publish_atomic: false, ..on() }))

@@ -13,6 +13,7 @@ async fn every_toggle_shows_in_the_capability() {
         nack_delay_max: None,
         lease: LeaseTerms { duration: None, extendable: false, total_max: None },
         receive_count: false,
+        release_uncounted: false,
         dead_letters: false,
         groups: false,
         publish_atomic: false,
@@ -28,6 +29,7 @@ async fn every_toggle_shows_in_the_capability() {
     assert_eq!((capability.delay_max, capability.nack_delay_max, capability.message_bytes_max), (None, None, None));
     assert!(!capability.receive_count && !capability.dead_letters && !capability.groups);
     assert!(!capability.publish_atomic && !capability.settle_confirmed && !capability.purge);
+    assert!(!capability.release_uncounted);
     assert_eq!(capability.depth, Counting::None);
 }
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use bus::capability::{Durability, Order};
+use bus::capability::{Counting, Durability, Order};
 use bus::{Bus, BusUrl, Registry};
 use bus_memory::MemoryBackend;
 
@@ -14,7 +14,7 @@ async fn open(url: &str) -> bus::Result<Arc<dyn Bus>> {
 async fn the_url_sets_every_option() {
     let off = "memory://?capacity=1&capacity_bytes=1&message_bytes_max=none&lease=none&lease_total_max=none\
                &delay_max=500ms&nack_delay_max=2h&order=none&extendable=off&receive_count=off&dead_letters=off\
-               &groups=off&publish_atomic=off&settle_confirmed=off";
+               &groups=off&publish_atomic=off&settle_confirmed=off&release_uncounted=off&depth=none&purge=off";
     let bus = open(off).await.expect("legal options");
     let capability = bus.capability();
     assert_eq!((capability.durability, capability.order), (Durability::Volatile, Order::None));
@@ -25,6 +25,7 @@ async fn the_url_sets_every_option() {
     );
     assert!(!capability.lease.extendable && !capability.receive_count && !capability.dead_letters);
     assert!(!capability.groups && !capability.publish_atomic && !capability.settle_confirmed);
+    assert_eq!((capability.release_uncounted, capability.depth, capability.purge), (false, Counting::None, false));
 }
 
 #[tokio::test(start_paused = true)]

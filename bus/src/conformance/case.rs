@@ -79,6 +79,8 @@ pub enum Need {
     LeaseCap,
     /// [`Capability::receive_count`].
     ReceiveCount,
+    /// [`Capability::release_uncounted`], and counts to see it by.
+    ReleaseUncounted,
     /// No [`Capability::receive_count`].
     NoReceiveCount,
     /// [`Capability::dead_letters`].
@@ -140,6 +142,7 @@ impl Need {
                 (has_lease && bus.lease.extendable && cap_is_near, "lease.total_max is none, or too long to wait for")
             }
             Self::ReceiveCount => (bus.receive_count, "receive_count is off"),
+            Self::ReleaseUncounted => (bus.receive_count && bus.release_uncounted, "release_uncounted is off"),
             Self::NoReceiveCount => (!bus.receive_count, "receive_count is on"),
             Self::DeadLetters => (bus.dead_letters, "dead_letters is off"),
             Self::NoDeadLetters => (!bus.dead_letters, "dead_letters is on"),

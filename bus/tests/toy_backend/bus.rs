@@ -37,6 +37,7 @@ impl ToyBus {
             nack_delay_max: Some(DELAY_MAX),
             lease: LeaseTerms { duration: Some(options.lease), extendable: true, total_max: None },
             receive_count: true,
+            release_uncounted: true,
             dead_letters: true,
             groups: false,
             message_bytes_max: Some(MESSAGE_BYTES_MAX),

@@ -17,7 +17,7 @@ super::cases! { "settle":
     a_settle_call_that_is_dropped_strands_no_delivery [DeadLetters],
     released_deliveries_come_again_at_once,
     released_deliveries_of_a_key_come_again_in_order [OrderPerKey],
-    a_released_delivery_does_not_count_as_received [ReceiveCount],
+    a_released_delivery_does_not_count_as_received [ReleaseUncounted],
 }
 
 async fn settlements_are_answered_one_each_and_in_input_order(world: &World) {
