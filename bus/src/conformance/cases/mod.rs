@@ -1,9 +1,11 @@
 //! The cases, by part of the contract. Each function is one promise; its name is the sentence.
 
 mod content;
+mod dead_letters;
 mod delay;
 mod exposure;
 mod extensions;
+mod interrupted_replays;
 mod interruptions;
 mod lease;
 mod lifecycle;
@@ -14,6 +16,7 @@ mod publish;
 mod publishers;
 mod receive;
 mod rejects;
+mod replays;
 mod settle;
 mod settlements;
 mod sizes;
@@ -54,6 +57,9 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         extensions::CASES,
         order::CASES,
         delay::CASES,
+        dead_letters::CASES,
+        replays::CASES,
+        interrupted_replays::CASES,
         typed::CASES,
         pipeline::CASES,
         interruptions::CASES,

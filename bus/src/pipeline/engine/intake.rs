@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tracing::error;
 
+use crate::dead_letter::is_replay_for_another_group;
 use crate::pipeline::flight::{Flight, Guarded};
 use crate::pipeline::gate::{Cause, Intake};
 use crate::pipeline::hand::{Held, Stage};
@@ -70,9 +71,14 @@ impl Engine<'_> {
     async fn admit(&mut self, delivery: Delivery) {
         let serial = self.next_serial;
         self.next_serial += 1;
+        let is_for_others = is_replay_for_another_group(delivery.message(), &self.pipeline.subscription);
         let mut held = Held::new(delivery, self.pipeline.identify.as_deref(), serial);
         if self.draining.is_some() || self.gate.is_shut() {
             self.returning.push(held.unsettled);
+            return;
+        }
+        if is_for_others {
+            self.pass_by(held);
             return;
         }
         if self.is_recalled(&held) {

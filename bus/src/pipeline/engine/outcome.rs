@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::pipeline::gate::Cause;
 use crate::pipeline::hand::{Ending, Held, Stage};
@@ -24,6 +24,8 @@ pub(super) struct Decided {
 pub(super) enum Goes {
     /// Nowhere: it is done.
     Away,
+    /// Nowhere: it was none of ours. What is known of its id is about another copy.
+    Past,
     /// To the dead letters, from where somebody may replay it.
     ToDeadLetters,
     /// The same, and later ones of its key after it.
@@ -85,6 +87,14 @@ impl Engine<'_> {
     /// Done, by this handler or before.
     pub(super) fn acknowledge(&mut self, held: Held) {
         self.settle(held, Unsettled::ack, Goes::Away);
+    }
+
+    /// A replay that is for another group. Order per key is not concerned.
+    pub(super) fn pass_by(&mut self, mut held: Held) {
+        debug!(subscription = %self.pipeline.subscription, message_id = %held.message_id,
+            "a replay for another group: acknowledged without its handler");
+        held.key = None;
+        self.settle(held, Unsettled::ack, Goes::Past);
     }
 
     fn retry(&mut self, held: Held, asked_for: Option<Duration>, cause: &str) {
@@ -196,6 +206,9 @@ impl Engine<'_> {
 
     /// A message will not come again of itself: the next of its key is its head.
     fn gone(&mut self, key: Option<MessageKey>, message_id: MessageId, goes: Goes) {
+        if goes == Goes::Past {
+            return;
+        }
         self.attempts.settled(&message_id);
         if matches!(goes, Goes::Away | Goes::ToDeadLetters) {
             self.done(key.as_ref(), &message_id);

@@ -1,0 +1,206 @@
+//! Once through the dead letters, to an end.
+//!
+//! No bus can say where its queue ends; nothing that comes for a while is the end.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+use tokio_util::sync::CancellationToken;
+
+use super::hand::Hand;
+use super::letter::Identity;
+use super::{DeadLetter, DeadLetters};
+use crate::{Clock, ClockExt, Delivery, Error, ErrorKind, Moment, Result, SettleOutcome, SubscribeOptions, Unsettled};
+
+/// Most dead letters in one receive, one publish and one settlement.
+pub(super) const BATCH_COUNT_MAX: usize = 100;
+
+/// Time a call under way has to finish once shutdown was asked for.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Why a run over the dead letters ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Ended {
+    /// Everything that was there was looked at.
+    Complete,
+    /// As many were done as were asked for.
+    LimitReached,
+    /// It holds, or remembers, as many as it may: another run, or a higher
+    /// [limit](DeadLetters::with_held_count_max), goes further.
+    Full,
+    /// Shutdown was asked for.
+    ShutDown,
+    /// The bus failed, or the run was to stop at the first failure.
+    Failed(Error),
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete => f.write_str("everything was looked at"),
+            Self::LimitReached => f.write_str("the limit was reached"),
+            Self::Full => f.write_str("too many dead letters for one run; another goes further"),
+            Self::ShutDown => f.write_str("shut down"),
+            Self::Failed(error) => write!(f, "failed: {error}"),
+        }
+    }
+}
+
+/// A dead letter in hand.
+pub(super) struct Found {
+    pub(super) letter: DeadLetter,
+    serial: u64,
+}
+
+pub(super) struct Walk {
+    hand: Hand,
+    clock: Arc<dyn Clock>,
+    patience: Duration,
+    held_count_max: usize,
+    /// What was met, by the number it is or was held under: it is not met again.
+    seen: FxHashMap<Identity, u64>,
+    pub(super) examined_count: usize,
+}
+
+impl Walk {
+    pub(super) async fn begin(of: &DeadLetters) -> Result<Self> {
+        // The hand is full before the prefetch is, or it would look like the end of the queue.
+        let prefetch_count_max = of.held_count_max.saturating_add(BATCH_COUNT_MAX);
+        let options = SubscribeOptions { prefetch_count_max, lease: Some(of.lease) };
+        let receiver = of.bus.subscribe(&of.subscription, options).await.map_err(|error| {
+            let text = "the dead letters cannot be received from; they are declared with their destination";
+            Error::new(error.kind(), "dead letters", text).with("subscription", &of.subscription).caused_by(error)
+        })?;
+        let extension = of.bus.capability().lease.extendable.then_some(of.lease);
+        let clock = Arc::clone(&of.seams.clock);
+        Ok(Self {
+            hand: Hand::new(receiver, Arc::clone(&clock), extension),
+            clock,
+            patience: of.patience,
+            held_count_max: of.held_count_max,
+            seen: FxHashMap::default(),
+            examined_count: 0,
+        })
+    }
+
+    /// Waits for dead letters that were not met before, and holds them.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub(super) async fn next(&mut self, max: usize, shutdown: &CancellationToken) -> Result<Vec<Found>, Ended> {
+        let quiet_until = self.clock.now() + self.patience;
+        let receiver = Arc::clone(self.hand.receiver());
+        loop {
+            if self.seen.len().max(self.hand.count()) >= self.held_count_max {
+                return Err(Ended::Full);
+            }
+            let (clock, mut batch) = (Arc::clone(&self.clock), Vec::new());
+            let patience = quiet_until.since(clock.now());
+            let receiving = clock.timeout(patience, receiver.receive(max, &mut batch));
+            let answer = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Err(Ended::ShutDown),
+                answer = self.hand.holding(receiving) => answer,
+            };
+            match answer {
+                None => return Err(Ended::Complete),
+                Some(Err(error)) => return Err(Ended::Failed(error)),
+                Some(Ok(())) => {}
+            }
+            let found: Vec<Found> = batch.into_iter().filter_map(|delivery| self.meet(delivery)).collect();
+            if !found.is_empty() {
+                self.examined_count += found.len();
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Holds a delivery. One that was met and lost since is no new one.
+    fn meet(&mut self, delivery: Delivery) -> Option<Found> {
+        let lease = delivery.lease();
+        let (message, unsettled) = delivery.split();
+        let letter = DeadLetter::new(message);
+        let serial = self.hand.take_in(unsettled, lease);
+        match self.seen.insert(letter.identity(), serial) {
+            // A twin: the other one is still here.
+            Some(earlier) if self.hand.has(earlier) => Some(Found { letter, serial }),
+            Some(_) => None,
+            None => Some(Found { letter, serial }),
+        }
+    }
+
+    /// Leaves aside what is no longer ours: it is met again.
+    pub(super) fn keep_ours(&mut self, found: &mut Vec<Found>) {
+        let (ours, gone): (Vec<Found>, Vec<Found>) = found.drain(..).partition(|one| self.hand.has(one.serial));
+        *found = ours;
+        for one in gone {
+            if let Some(unsettled) = self.take_out(&one) {
+                unsettled.discharge();
+            }
+        }
+    }
+
+    /// Takes one out, to settle it. Should it come again, it is met again.
+    pub(super) fn take_out(&mut self, found: &Found) -> Option<Unsettled> {
+        self.seen.remove(&found.letter.identity());
+        self.hand.take_out(found.serial)
+    }
+
+    /// Acknowledges dead letters and answers each, in input order.
+    pub(super) async fn remove(&mut self, found: &[Found], shutdown: &CancellationToken) -> Vec<SettleOutcome> {
+        let mut answers: Vec<SettleOutcome> = Vec::with_capacity(found.len());
+        let (mut indexes, mut settlements) = (Vec::new(), Vec::new());
+        for (index, one) in found.iter().enumerate() {
+            answers.push(SettleOutcome::LeaseLost);
+            if let Some(unsettled) = self.take_out(one) {
+                indexes.push(index);
+                settlements.push(unsettled.ack());
+            }
+        }
+        if settlements.is_empty() {
+            return answers;
+        }
+        let receiver = Arc::clone(self.hand.receiver());
+        let settling = async { receiver.settle(settlements).await };
+        let outcomes = self.to_its_end(settling, shutdown).await.unwrap_or_default();
+        let unanswered = || SettleOutcome::Failed(Error::new(ErrorKind::Timeout, "settle", "there was no answer"));
+        for (index, outcome) in indexes.into_iter().zip(outcomes.into_iter().chain(std::iter::repeat_with(unanswered)))
+        {
+            answers[index] = outcome;
+        }
+        answers
+    }
+
+    /// Does `work` and looks after leases; once shutdown was asked for, only for a short time more.
+    pub(super) async fn to_its_end<F: Future>(&mut self, work: F, shutdown: &CancellationToken) -> Option<F::Output> {
+        let clock = Arc::clone(&self.clock);
+        let overdue = async {
+            shutdown.cancelled().await;
+            clock.sleep(DRAIN).await;
+        };
+        tokio::select! {
+            biased;
+            output = self.hand.holding(work) => Some(output),
+            () = overdue => None,
+        }
+    }
+
+    /// Waits for a moment, or for shutdown, which is answered by `false`.
+    pub(super) async fn wait(&mut self, until: Moment, shutdown: &CancellationToken) -> bool {
+        let clock = Arc::clone(&self.clock);
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => false,
+            () = self.hand.holding(clock.sleep_until(until)) => true,
+        }
+    }
+
+    /// Gives back what is in hand, unchanged and uncounted.
+    pub(super) async fn finish(self) {
+        self.hand.give_back().await;
+    }
+}
