@@ -116,6 +116,10 @@ impl Walk {
                 self.examined_count += found.len();
                 return Ok(found);
             }
+            if self.clock.now() >= quiet_until {
+                // What was lost comes again and again: nothing new among it.
+                return Err(Ended::Complete);
+            }
         }
     }
 
