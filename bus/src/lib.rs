@@ -63,6 +63,7 @@
 //! The examples `hello`, `competing_consumers`, `retry_and_dead_letter`, `custom_layer` and `outbox`
 //! (`cargo run -p bus --example hello`) tell a story each.
 //! | what a message causes belongs to its trace | [`trace_context`] |
+//! | a rejected message is kept, found and replayed | [`dead_letter`] |
 //!
 //! # What it is not
 //!

@@ -107,6 +107,9 @@ fn shutdown_waits_neither_for_a_bus_that_does_not_answer_nor_for_the_pace() {
             let (replayed, ()) = tokio::join!(replaying, stopping);
             let replayed = replayed.expect("declared");
             assert!(matches!(replayed.ended, Ended::ShutDown), "{hanging:?} {replayed:?}");
+            if hanging.is_empty() {
+                assert_eq!(replayed.progress.replayed_count, 1, "nothing is sent after it: {replayed:?}");
+            }
             // Two seconds for a call under way and ten for giving back.
             assert!(rig.elapsed() <= 13 * SECOND, "{hanging:?} took {:?}", rig.elapsed());
             rig.meddler.hang(&[]);

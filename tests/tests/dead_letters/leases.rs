@@ -71,6 +71,32 @@ fn leases_that_cannot_be_kept_are_met_again_without_being_looked_at_or_sent_twic
             assert_eq!((replayed.progress.examined_count, replayed.progress.replayed_count), (50, 30), "{lease:?}");
             assert_eq!((replayed.progress.died_again_count, replayed.progress.unremoved_count), (0, 0), "{lease:?}");
             assert_eq!((back(&rig).await.len(), all(&rig).await.len()), (30, 20), "{lease:?}");
+            if lease.extendable || lease.duration.is_none() {
+                assert_eq!(receive_counts(&rig).await, vec![Some(1); 20], "{lease:?}: handed back before the end");
+            }
         });
     }
+}
+
+#[test]
+fn what_is_no_longer_held_when_its_turn_comes_is_not_sent() {
+    in_virtual_time(async {
+        let lease = LeaseTerms { duration: Some(SECOND / 2), extendable: false, total_max: None };
+        let rig = Rig::on(MemoryOptions { lease, ..MemoryOptions::default() }).await;
+        bury(&rig, &["m1", "m2"], "bad").await;
+        let graves = Subscription::to(rig.queue.dead_letters().expect("a short name"));
+        let rival = rig.bus.subscribe(&graves, SubscribeOptions::default()).await.expect("declared");
+        let discarding = async {
+            // The second waits for its turn, and its lease ends before that.
+            rig.pass(SECOND / 4).await;
+            let mut deliveries: Vec<Delivery> = Vec::new();
+            rival.receive(1, &mut deliveries).await.expect("the lease has ended");
+            let acks: Vec<_> = deliveries.into_iter().map(Delivery::ack).collect();
+            assert!(rival.settle(acks).await.iter().all(bus::SettleOutcome::is_settled));
+        };
+        let short = of(&rig).with_lease(SECOND / 2);
+        let (replayed, ()) = tokio::join!(short.replay(paced(1), CancellationToken::new(), |_| ()), discarding);
+        assert_eq!(replayed.expect("declared").progress.replayed_count, 1);
+        assert_eq!(back(&rig).await, ["m1"], "the second was discarded");
+    });
 }
