@@ -50,7 +50,7 @@ breakages! {
         by rejecting(|| Fate::SentAnd(AT_ONCE, unsupported())).under(no_dead_letters());
 }
 
-fn rejecting(fate: fn() -> Fate) -> Breakage {
+pub(crate) fn rejecting(fate: fn() -> Fate) -> Breakage {
     settling(move |verdict| match verdict {
         Verdict::Reject { .. } => fate(),
         verdict => Fate::Sent(verdict),
@@ -58,7 +58,7 @@ fn rejecting(fate: fn() -> Fate) -> Breakage {
 }
 
 /// Hands out messages without the header `name`.
-fn without(name: &'static str) -> Breakage {
+pub(crate) fn without(name: &'static str) -> Breakage {
     handing_out(move |forgery| forgery.message.headers_mut().remove(name))
 }
 

@@ -173,7 +173,7 @@ impl Layer for DeclaresAnything {
 }
 
 /// Accepts some messages and does not send them. It decides before it sends the others.
-struct Swallows<F>(F);
+pub(crate) struct Swallows<F>(pub(crate) F);
 
 #[async_trait]
 impl<F: Fn(&Message) -> bool + Send + Sync + 'static> Layer for Swallows<F> {

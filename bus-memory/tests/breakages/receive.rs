@@ -71,7 +71,7 @@ impl Layer for PurgesFirst {
 }
 
 #[derive(Debug)]
-struct DeclaresFirst;
+pub(crate) struct DeclaresFirst;
 
 #[async_trait]
 impl Layer for DeclaresFirst {

@@ -65,12 +65,6 @@ impl World {
         }
     }
 
-    /// Whether a wait takes no time and nobody else's clock is involved.
-    #[must_use]
-    pub fn is_virtual(&self) -> bool {
-        self.harness.time() == Time::Virtual
-    }
-
     /// How long nothing must have come for nothing to come: a part of a unit in virtual time.
     #[must_use]
     pub fn patience(&self) -> Duration {

@@ -2,6 +2,7 @@
 
 use bus::ErrorKind;
 use bus::dead_letter::{Ended, Filter, Replay};
+use bus_memory::MemoryOptions;
 use tests::harness::{Publication, Rig, Settling};
 use tests::world::in_virtual_time;
 use tokio_util::sync::CancellationToken;
@@ -183,5 +184,15 @@ fn two_dead_letters_of_one_id_are_both_listed_and_both_replayed() {
             let rejects = deliveries.into_iter().map(|delivery| delivery.reject("again")).collect();
             assert!(receiver.settle(rejects).await.iter().all(bus::SettleOutcome::is_settled));
         }
+    });
+}
+
+#[test]
+fn a_bus_without_dead_letters_says_so_when_asked_for_them() {
+    in_virtual_time(async {
+        let rig = Rig::on(MemoryOptions { dead_letters: false, ..MemoryOptions::default() }).await;
+        let bus: Arc<dyn Bus> = Arc::clone(&rig.bus) as _;
+        let error = DeadLetters::of(bus, &rig.queue, rig.seams.clone()).expect_err("there are none");
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
     });
 }

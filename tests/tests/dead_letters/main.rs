@@ -3,6 +3,7 @@
 
 mod failures;
 mod leases;
+mod pace;
 mod passing;
 mod reconnecting;
 

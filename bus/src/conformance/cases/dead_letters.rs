@@ -19,7 +19,6 @@ super::cases! { "dead letters":
     a_dead_letter_of_a_foreign_hand_is_listed_without_provenance [DeadLetters],
     discarding_removes_what_the_filter_names_and_nothing_else [DeadLetters],
     dead_letters_of_what_was_not_declared_are_not_found [DeadLetters],
-    a_bus_without_dead_letters_says_so_when_asked_for_them [NoDeadLetters],
 }
 
 pub(super) fn of(world: &World, destination: &Destination) -> DeadLetters {
@@ -54,7 +53,6 @@ async fn rejected_messages_are_listed_with_reason_and_provenance(world: &World) 
     let headers = [("tenant", "a")].into_iter().collect();
     let message = world.keyed("ORD-1", "{}").with_headers(headers).with_content_type("application/json");
     world.publish_all(vec![Outgoing::new(destination.clone(), message.clone())]).await;
-    let before = world.seams.clock.wall();
     let receiver = world.receiver(&destination).await;
     let delivery = world.take_one(&receiver).await;
     world.settle(&receiver, vec![delivery.reject("no field `sku`")]).await;
@@ -67,9 +65,7 @@ async fn rejected_messages_are_listed_with_reason_and_provenance(world: &World) 
     assert_eq!(provenance.rejected_by, Some(Subscription::to(destination)));
     assert_eq!(provenance.receive_count, world.capability().receive_count.then_some(1));
     assert_eq!(provenance.replay_count, 0);
-    // A broker's clock may be another, and its stamps whole seconds.
-    let slack = if world.is_virtual() { Duration::ZERO } else { Duration::from_secs(60) };
-    assert!(provenance.at.is_some_and(|at| at + slack >= before), "{provenance:?}");
+    assert!(provenance.at.is_some(), "{provenance:?}");
 }
 
 async fn dead_letters_of_every_group_are_listed_with_the_group(world: &World) {
@@ -100,7 +96,7 @@ async fn listing_dead_letters_changes_nothing(world: &World) {
     again.sort_by_key(|letter| first.iter().position(|other| other == letter));
     assert_eq!(again, first, "byte for byte, headers included");
     assert!(world.poll(&world.receiver(&destination).await).await.is_empty(), "nothing went back to its origin");
-    let graves = world.receiver(&destination.dead_letters().expect("a short name")).await;
+    let graves = world.graves(&destination).await;
     assert_eq!(world.take(&graves, 3).await.len(), 3, "visible to others at once");
 }
 
@@ -109,7 +105,7 @@ async fn listing_dead_letters_burns_no_receive_count(world: &World) {
     bury(world, &destination, &["1", "2"], "bad").await;
     all(world, &destination).await;
     all(world, &destination).await;
-    let graves = world.receiver(&destination.dead_letters().expect("a short name")).await;
+    let graves = world.graves(&destination).await;
     let counts: Vec<_> = world.take(&graves, 2).await.iter().map(Delivery::receive_count).collect();
     assert_eq!(counts, [Some(1), Some(1)], "as if nobody had looked");
 }
@@ -124,7 +120,7 @@ async fn a_list_ends_at_its_limit_and_says_that_there_may_be_more(world: &World)
     let few = of(world, &destination).with_held_count_max(4);
     let listing = few.list(&Filter { reason_contains: Some("good".to_owned()), ..Filter::default() }, 3).await;
     let listing = listing.expect("a full hand is no error");
-    assert!(listing.examined_count >= 4 && !listing.is_complete || listing.examined_count == 10, "{listing:?}");
+    assert!(listing.examined_count >= 4 && !listing.is_complete, "{listing:?}");
     assert_eq!(all(world, &destination).await.len(), 10);
 }
 
@@ -196,11 +192,4 @@ async fn discarding_removes_what_the_filter_names_and_nothing_else(world: &World
 async fn dead_letters_of_what_was_not_declared_are_not_found(world: &World) {
     let error = of(world, &world.undeclared("nowhere")).list(&Filter::default(), 1).await.expect_err("not declared");
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
-}
-
-async fn a_bus_without_dead_letters_says_so_when_asked_for_them(world: &World) {
-    let destination = world.declared("none").await;
-    let refused = DeadLetters::of(Arc::clone(&world.bus), &destination, world.seams.clone());
-    let error = refused.expect_err("there are none");
-    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
 }

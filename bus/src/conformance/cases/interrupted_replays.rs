@@ -37,7 +37,7 @@ async fn no_dead_letter_is_lost_wherever_its_replay_is_interrupted(world: &World
         let filter = Filter { reason_contains: Some("bad".to_owned()), ..Filter::default() };
         let replaying = halting.replay(Replay { filter, ..slowly() }, CancellationToken::new(), |_| ());
         let ended = polled_at_most(poll_count_max, replaying).await;
-        let graves = world.receiver(&destination.dead_letters().expect("a short name")).await;
+        let graves = world.graves(&destination).await;
         let dead = world::bodies(&world.poll(&graves).await);
         let back = world::bodies(&world.poll(&world.receiver(&destination).await).await);
         let found: BTreeSet<&String> = dead.iter().chain(&back).collect();
@@ -58,6 +58,7 @@ async fn no_dead_letter_is_lost_wherever_its_replay_is_interrupted(world: &World
 
 async fn a_replay_that_is_shut_down_leaves_the_rest_among_the_dead_letters(world: &World) {
     let destination = world.declared("shutdown").await;
+    bury(world, &destination, &["0"], "held while it runs").await;
     bury(world, &destination, &["1", "2", "3", "4"], "bad").await;
     let shutdown = CancellationToken::new();
     let stop = shutdown.clone();
@@ -66,11 +67,13 @@ async fn a_replay_that_is_shut_down_leaves_the_rest_among_the_dead_letters(world
             stop.cancel();
         }
     };
-    let replayed = of(world, &destination).replay(slowly(), shutdown, after_two).await.expect("declared");
+    let filter = Filter { reason_contains: Some("bad".to_owned()), ..Filter::default() };
+    let replay = Replay { filter, ..slowly() };
+    let replayed = of(world, &destination).replay(replay, shutdown, after_two).await.expect("declared");
     assert!(matches!(replayed.ended, Ended::ShutDown), "{replayed:?}");
     assert_eq!(replayed.progress.replayed_count, 2, "{replayed:?}");
     assert_eq!(world.take(&world.receiver(&destination).await, 2).await.len(), 2);
-    assert_eq!(all(world, &destination).await.len(), 2);
+    assert_eq!(all(world, &destination).await.len(), 3);
 }
 
 /// Polls `work` at most so often.

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +24,6 @@ super::cases! { "dead letters":
     a_replay_starts_the_handler_of_the_group_it_died_in_alone [DeadLetters, Groups],
     a_dead_letter_without_provenance_is_replayed_to_its_destination [DeadLetters],
     a_dead_letter_whose_origin_is_gone_stays_and_the_others_are_replayed [DeadLetters],
-    a_replay_is_no_faster_than_its_rate [DeadLetters],
 }
 
 async fn replay(world: &World, destination: &Destination, replay: Replay) -> Replayed {
@@ -250,22 +248,4 @@ async fn a_dead_letter_whose_origin_is_gone_stays_and_the_others_are_replayed(wo
     assert!(replayed.failures[0].reason.contains(gone.as_str()), "{replayed:?}");
     assert_eq!(world::body(&world.take_one(&world.receiver(&destination).await).await), "2");
     assert_eq!(bodies(&all(world, &destination).await), ["1"]);
-}
-
-async fn a_replay_is_no_faster_than_its_rate(world: &World) {
-    let destination = world.declared("rate").await;
-    let sent: Vec<String> = (0..20).map(|number| number.to_string()).collect();
-    let sent: Vec<&str> = sent.iter().map(String::as_str).collect();
-    bury(world, &destination, &sent, "bad").await;
-    let begun = world.seams.clock.now();
-    let mut taken = Duration::ZERO;
-    let clock = Arc::clone(&world.seams.clock);
-    let note = |progress: &Progress| {
-        if progress.replayed_count < sent.len() {
-            taken = clock.now().since(begun);
-        }
-    };
-    let replayed = of(world, &destination).replay(slowly(), CancellationToken::new(), note).await.expect("declared");
-    assert_eq!(replayed.progress.replayed_count, 20, "{replayed:?}");
-    assert!(taken >= Duration::from_millis(1_800), "19 at 10 a second took {taken:?}");
 }
