@@ -116,7 +116,8 @@ impl DeadLetters {
             match walk.next(BATCH_COUNT_MAX, &nobody).await {
                 Err(ended) => break ended,
                 Ok(found) => {
-                    letters.extend(found.into_iter().map(|one| one.letter).filter(|letter| filter.matches(letter, now)))
+                    let met = found.into_iter().map(|one| one.letter);
+                    letters.extend(met.filter(|letter| filter.matches(letter, now)));
                 }
             }
         };

@@ -207,7 +207,7 @@ impl Run<'_> {
             self.sent.insert(one.letter.victim(), one.letter.provenance().replay_count);
         }
         let publishing = self.dead_letters.bus.publish(batch);
-        let outcomes = self.walk.to_its_end(publishing, &self.shutdown).await.unwrap_or_default();
+        let outcomes = self.walk.see_through(publishing, &self.shutdown).await.unwrap_or_default();
         let unanswered = || {
             let text = "there was no answer; the copy may have arrived";
             PublishOutcome::Unknown(Error::new(ErrorKind::Timeout, "publish", text))

@@ -170,7 +170,7 @@ impl Walk {
         }
         let receiver = Arc::clone(self.hand.receiver());
         let settling = async { receiver.settle(settlements).await };
-        let outcomes = self.to_its_end(settling, shutdown).await.unwrap_or_default();
+        let outcomes = self.see_through(settling, shutdown).await.unwrap_or_default();
         let unanswered = || SettleOutcome::Failed(Error::new(ErrorKind::Timeout, "settle", "there was no answer"));
         for (index, outcome) in indexes.into_iter().zip(outcomes.into_iter().chain(std::iter::repeat_with(unanswered)))
         {
@@ -180,7 +180,7 @@ impl Walk {
     }
 
     /// Does `work` and looks after leases; once shutdown was asked for, only for a short time more.
-    pub(super) async fn to_its_end<F: Future>(&mut self, work: F, shutdown: &CancellationToken) -> Option<F::Output> {
+    pub(super) async fn see_through<F: Future>(&mut self, work: F, shutdown: &CancellationToken) -> Option<F::Output> {
         let clock = Arc::clone(&self.clock);
         let overdue = async {
             shutdown.cancelled().await;

@@ -8,6 +8,7 @@ mod passing;
 mod reconnecting;
 
 use std::num::NonZeroU32;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,11 @@ async fn bury(rig: &Rig, ids: &[&str], reason: &str) {
 }
 
 async fn replay(rig: &Rig, replay: Replay) -> Replayed {
-    of(rig).replay(replay, CancellationToken::new(), |_| ()).await.expect("declared")
+    let dead_letters = of(rig);
+    // As a task of its own would need it.
+    let replaying: Pin<Box<dyn Future<Output = bus::Result<Replayed>> + Send>> =
+        Box::pin(dead_letters.replay(replay, CancellationToken::new(), |_| ()));
+    replaying.await.expect("declared")
 }
 
 /// So many a second.
