@@ -3,7 +3,7 @@
 use bus::dead_letter::{DESTINATION, REPLAY_GROUP};
 use bus::pipeline::{Envelope, Failure, Handled, Policy};
 use bus::{BusExt, Message, MessageId, MessageKey, Outgoing};
-use tests::harness::policy;
+use tests::harness::{Settling, policy, sleeps};
 use tests::world::in_virtual_time;
 
 use super::*;
@@ -64,5 +64,22 @@ fn a_passing_replay_disturbs_neither_the_attempts_of_its_id_nor_the_order_of_its
         let expected = [("m1", 1), ("m1", 2), ("m1", 3), ("m2", 1)].map(|(id, attempt)| (id.to_owned(), attempt));
         assert_eq!(rig.record.starts(), expected);
         assert_eq!(ids(&all(&rig).await), ["m1"]);
+    });
+}
+
+#[test]
+fn a_passing_replay_that_is_not_settled_sends_nothing_of_its_key_back() {
+    in_virtual_time(async {
+        let rig = Rig::new().await;
+        for settling in [Settling::LeaseLost, Settling::Failed] {
+            rig.meddler.settle("for audit", settling);
+        }
+        publish(&rig, message("m1", &[])).await;
+        publish(&rig, message("for audit", &FOR_AUDIT)).await;
+        publish(&rig, message("m2", &[])).await;
+        rig.process(rig.pipeline(policy(), sleeps(&rig, SECOND))).await;
+        assert_eq!(rig.record.starts(), [("m1".to_owned(), 1), ("m2".to_owned(), 1)]);
+        assert_eq!(rig.record.start_times("m2"), [SECOND], "right after the first");
+        assert_eq!(rig.meddler.call_count("release"), 0);
     });
 }
