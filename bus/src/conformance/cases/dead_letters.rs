@@ -12,7 +12,7 @@ super::cases! { "dead letters":
     rejected_messages_are_listed_with_reason_and_provenance [DeadLetters],
     dead_letters_of_every_group_are_listed_with_the_group [DeadLetters, Groups],
     listing_dead_letters_changes_nothing [DeadLetters],
-    listing_dead_letters_burns_no_receive_count [DeadLetters, ReceiveCount],
+    listing_dead_letters_burns_no_receive_count [DeadLetters, ReleaseUncounted],
     a_list_ends_at_its_limit_and_says_that_there_may_be_more [DeadLetters],
     a_filter_names_dead_letters_by_id_reason_key_and_age [DeadLetters],
     one_dead_letter_is_shown_by_its_id [DeadLetters],
