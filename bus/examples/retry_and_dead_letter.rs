@@ -7,15 +7,14 @@
 //! cargo run -p bus --example retry_and_dead_letter
 //! ```
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bus::dead_letter::{DeadLetters, Filter, Replay};
 use bus::pipeline::{Backoff, Envelope, Failure, Policy};
 use bus::typed::Front;
-use bus::{
-    BusExt, Declaration, Destination, MessageKey, Outgoing, ReceiverExt, Result, Seams, SubscribeOptions, Subscription,
-    dead_letter,
-};
+use bus::{Declaration, Destination, MessageKey, Result, Seams, Subscription};
 use bus_memory::{MemoryBus, MemoryOptions};
 use tokio_util::sync::CancellationToken;
 
@@ -24,14 +23,14 @@ const ATTEMPT_COUNT_MAX: u32 = 3;
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn main() -> Result<()> {
     let seams = Seams::system();
-    let front = Front::new(MemoryBus::new(seams.clone(), MemoryOptions::default()), seams);
+    let front = Front::new(MemoryBus::new(seams.clone(), MemoryOptions::default()), seams.clone());
     let orders = Destination::new("orders")?;
     front.bus().declare(&[Declaration::of(orders.clone())]).await?;
     for order in ["ORD-1", "ORD-2"] {
         front.publish_json(&orders, MessageKey::new(order)?, order).await?;
     }
     process(&front, &orders, 2, "no such product").await?;
-    replay(&front, &orders).await?;
+    replay(&front, &orders, seams).await?;
     process(&front, &orders, 1, "").await
 }
 
@@ -59,21 +58,14 @@ async fn process(front: &Front, orders: &Destination, order_count: usize, fault:
     pipeline.with_policy(policy).run(shutdown).await
 }
 
-/// Reads the dead letter and sends it back where it came from.
-async fn replay(front: &Front, orders: &Destination) -> Result<()> {
-    let dead_letters = Subscription::to(orders.dead_letters()?);
-    let receiver = front.bus().subscribe(&dead_letters, SubscribeOptions::default()).await?;
-    let mut deliveries = Vec::new();
-    receiver.receive(1, &mut deliveries).await?;
-    for delivery in deliveries {
-        let message = delivery.message().clone();
-        let header = |name| message.headers().text(name).unwrap_or_default();
-        println!("dead letter: {}", header(dead_letter::REASON));
-        let origin = Destination::new(header(dead_letter::DESTINATION))?;
-        println!("the product is in the catalogue now: replayed to {origin}");
-        // First accepted, then removed: killed in between it is in both places, and never lost.
-        front.bus().publish_one(Outgoing::new(origin, message)).await.into_result()?;
-        let _ = receiver.settle_one(delivery.ack()).await;
+/// Lists the dead letters and sends them back where they came from.
+async fn replay(front: &Front, orders: &Destination, seams: Seams) -> Result<()> {
+    let patience = Duration::from_millis(20);
+    let dead_letters = DeadLetters::of(Arc::clone(front.bus()), orders, seams)?.with_patience(patience);
+    for letter in dead_letters.list(&Filter::default(), 10).await?.letters {
+        println!("dead letter: {}", letter.provenance().reason.as_deref().unwrap_or("for no known reason"));
     }
+    let replayed = dead_letters.replay(Replay::default(), CancellationToken::new(), |_| ()).await?;
+    println!("the product is in the catalogue now: {} replayed", replayed.progress.replayed_count);
     Ok(())
 }
