@@ -21,7 +21,10 @@ pub(crate) use serve::serve;
 
 /// The backends this build has.
 fn registry() -> Registry {
-    Registry::new().with(MemoryBackend)
+    let registry = Registry::new().with(MemoryBackend);
+    #[cfg(feature = "sqs")]
+    let registry = registry.with(bus_sqs::SqsBackend);
+    registry
 }
 
 /// Whether this build has a backend for `url`; asked before anything is created.
