@@ -1,0 +1,132 @@
+//! Real brokers: where they are, what to do without them, and how to cut them off.
+//!
+//! `tests/brokers` installs and starts them; `tests/run` calls it. A test target that needs one has
+//! `harness = false` and hands its tests to [`main`]: without the broker they are reported as skipped
+//! with the reason, and where `CI` is set they fail.
+
+mod proxy;
+
+use std::path::Path;
+use std::pin::Pin;
+use std::process::{Command, ExitCode};
+
+use libtest_mimic::{Arguments, Completion, Trial};
+
+pub use proxy::Proxy;
+
+/// A test: its name, and what it does.
+pub type Test = (&'static str, fn() -> Pin<Box<dyn Future<Output = ()>>>);
+
+/// Lists async functions as tests, each under its name.
+#[macro_export]
+macro_rules! broker_tests {
+    ($($file:ident::$name:ident),+ $(,)?) => {
+        &[$((stringify!($name), || Box::pin($file::$name()))),+]
+    };
+}
+
+/// Runs `tests` one after the other, each on a runtime of its own: they share a broker and the machine.
+#[must_use]
+pub fn main(broker: &str, tests: &[Test]) -> ExitCode {
+    let missing = missing(broker);
+    let trials = tests.iter().map(|(name, test)| {
+        let (test, missing) = (*test, missing.clone());
+        Trial::ignorable_test(*name, move || match missing {
+            Some(reason) if std::env::var_os("CI").is_some() => Err(reason.into()),
+            Some(reason) => Ok(Completion::ignored_with(reason)),
+            None => {
+                let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+                runtime.expect("the machine gives a runtime").block_on(test());
+                Ok(Completion::Completed)
+            }
+        })
+    });
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+/// Why there is no broker to test with.
+fn missing(broker: &str) -> Option<String> {
+    let said = script(&["status", broker], &[]);
+    (said.0 != 0).then(|| format!("{broker} does not answer; run `tests/brokers up {broker}`, or tests/run"))
+}
+
+/// The URL of a running broker.
+#[must_use]
+pub fn url(broker: &str) -> String {
+    script(&["url", broker], &[]).1.trim().to_owned()
+}
+
+/// A server of the test's own, to be stopped and killed; `port` tells it from the shared one.
+#[derive(Debug)]
+pub struct Server {
+    broker: &'static str,
+    port_variable: &'static str,
+    port: String,
+}
+
+impl Server {
+    /// An SQS server on its own port.
+    #[must_use]
+    pub fn sqs(port: u16) -> Self {
+        let server = Self { broker: "sqs", port_variable: "SQS_PORT", port: port.to_string() };
+        server.start();
+        server
+    }
+
+    /// Starts it, or does nothing when it runs; returns when it is ready.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start(&self) {
+        let (code, said) = self.script(&["up", self.broker]);
+        assert_eq!(code, 0, "{} does not start: {said}", self.broker);
+    }
+
+    /// The bus URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.script(&["url", self.broker]).1.trim().to_owned()
+    }
+
+    /// The port it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port.parse().expect("it was a number before")
+    }
+
+    /// Sends a signal, by its name.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn signal(&self, name: &str) {
+        let pid = self.script(&["pid", self.broker]).1;
+        let sent = Command::new("kill").args([&format!("-{name}"), "--", &format!("-{}", pid.trim())]).status();
+        assert!(sent.expect("kill runs").success(), "{} runs as {pid}", self.broker);
+    }
+
+    fn script(&self, arguments: &[&str]) -> (i32, String) {
+        script(arguments, &[(self.port_variable, &self.port)])
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.script(&["down", self.broker]);
+    }
+}
+
+/// Runs `tests/brokers`: exit code and what it said.
+fn script(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("brokers");
+    let output =
+        Command::new(script).args(arguments).envs(environment.iter().copied()).output().expect("the script runs");
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The folder that what was installed for a broker is in.
+#[must_use]
+pub fn installed(broker: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/brokers").join(broker)
+}

@@ -1,0 +1,91 @@
+//! One installation on queues of its own, and its customers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+use tests::orders::{Process, Site};
+use tokio::task::JoinSet;
+
+/// An installation and the arguments that start it.
+pub(crate) struct Place {
+    pub(crate) site: Arc<Site>,
+    arguments: Vec<String>,
+    pub(crate) order_queue: String,
+    pub(crate) sync_queue: String,
+}
+
+impl Place {
+    /// On the bus at `url`, with queues that no other test and no earlier run has.
+    pub(crate) fn on(url: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let (order_queue, sync_queue) = (format!("{name}-orders"), format!("{name}-sync"));
+        let arguments = ["serve", "--bus", url, "--order-queue", &order_queue, "--sync-queue", &sync_queue];
+        let arguments = arguments.map(ToOwned::to_owned).to_vec();
+        Self { site: Arc::new(Site::new()), arguments, order_queue, sync_queue }
+    }
+
+    /// The same with further arguments.
+    pub(crate) fn with(mut self, further: &[&str]) -> Self {
+        self.arguments.extend(further.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    fn arguments<'a>(&'a self, further: &[&'a str]) -> Vec<&'a str> {
+        self.arguments.iter().map(String::as_str).chain(further.iter().copied()).collect()
+    }
+
+    /// Starts what `further` says without waiting for it.
+    pub(crate) fn start(&self, further: &[&str]) -> Process {
+        self.site.start(&self.arguments(further))
+    }
+
+    /// Starts both sides and waits until they are ready.
+    pub(crate) async fn start_ready(&self) -> Process {
+        self.site.start_ready(&self.arguments(&[])).await
+    }
+
+    /// Places `count` orders by several clients at a time; each is answered 201.
+    pub(crate) fn place_orders(&self, count: usize) -> JoinSet<()> {
+        let mut clients = JoinSet::new();
+        let client_count = 16.min(count);
+        for client in 0..client_count {
+            let site = Arc::clone(&self.site);
+            clients.spawn(async move {
+                for order in (client..count).step_by(client_count) {
+                    let body = json!({"customerName": "c", "productName": "tea", "quantity": 2, "price": "1.50"});
+                    site.place(&format!("key-{order}"), &body).await;
+                }
+            });
+        }
+        clients
+    }
+
+    /// Waits until no order is pending.
+    pub(crate) async fn all_completed(&self) {
+        self.site
+            .eventually("every order is completed", async || {
+                let url = self.site.producer("/api/orders?status=PENDING&limit=1");
+                let page = self.site.get(&url).await;
+                page.is_some_and(|page| page["items"].as_array().is_some_and(Vec::is_empty))
+            })
+            .await;
+    }
+
+    /// Asserts that both sides agree and that each of `count` orders took effect once.
+    pub(crate) async fn agrees_on(&self, count: usize) {
+        let said = self.site.ask(&["verify", "--settle", "30s"]);
+        assert_eq!(said.code, 0, "{said:?}; log: {}", self.site.log_tail());
+        assert!(said.stdout.contains(&format!("equal: {count} orders")), "{said:?}");
+        let books = self.site.get(&self.site.consumer("/api/books")).await.expect("the books");
+        assert_eq!(books["shipped"], count, "{books}");
+        let charged = books["charged"].as_f64().expect("a number");
+        assert!((charged - 3.0 * count as f64).abs() < 0.001, "{books}");
+    }
+
+    /// Log lines with this event.
+    pub(crate) fn events(&self, event: &str) -> Vec<Value> {
+        self.site.log_lines().into_iter().filter(|line| line["event"] == event).collect()
+    }
+}
