@@ -62,6 +62,12 @@ impl SqsBus {
         if self.shared.closing.is_cancelled() { Err(closed(operation)) } else { Ok(()) }
     }
 
+    fn consumers_of(&self, subscription: &Subscription) -> Vec<Arc<Consumer>> {
+        let consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = consumers.iter().filter_map(Weak::upgrade);
+        open.filter(|consumer| consumer.subscription == *subscription).collect()
+    }
+
     async fn queue(&self, subscription: &Subscription, operation: &'static str) -> Result<Arc<Queue>> {
         self.require_open(operation)?;
         let missing = || {
@@ -148,14 +154,19 @@ impl Bus for SqsBus {
         let queue = self.queue(subscription, "purge").await?;
         self.shared.traffic.count();
         let call = self.shared.clients.calls.purge_queue().queue_url(&queue.url);
-        call.send().await.map(|_| ()).map_err(|failure| {
+        call.send().await.map_err(|failure| {
             let error = Failure::of(&failure, "purge").error;
             let text = "SQS purges a queue once a minute; try again later";
             match error.kind() {
                 ErrorKind::Throttled => Error::new(ErrorKind::Throttled, "purge", text).caused_by(error.to_string()),
                 _ => error,
             }
-        })
+        })?;
+        // What was read ahead and not handed out waits as well.
+        for consumer in self.consumers_of(subscription) {
+            consumer.purge_buffer().await;
+        }
+        Ok(())
     }
 
     async fn close(&self, deadline: Duration) -> Result<()> {

@@ -180,6 +180,18 @@ impl Consumer {
         drop(recalled);
     }
 
+    /// Deletes what was received and not handed out.
+    pub(crate) async fn purge_buffer(&self) {
+        let now = self.now();
+        let receipts: Vec<String> = {
+            let mut state = self.state();
+            let buffered: Vec<Token> = state.buffer.drain(..).map(|delivery| delivery.split().1.discharge()).collect();
+            buffered.into_iter().filter_map(|token| state.table.take(token, now)).map(|held| held.receipt).collect()
+        };
+        // What fails comes again when its lease ends, as if it had been published meanwhile.
+        let _ = self.deletes.submit(receipts).all().await;
+    }
+
     pub(crate) fn stop_now(&self) {
         let buffered = {
             let mut state = self.state();
