@@ -90,6 +90,7 @@ fn capability(options: &SqsOptions) -> Capability {
         nack_delay_max: Some(LEASE_TOTAL_MAX),
         lease: LeaseTerms { duration: Some(options.lease), extendable: true, total_max: Some(LEASE_TOTAL_MAX) },
         receive_count: true,
+        release_uncounted: false,
         dead_letters: true,
         groups: false,
         message_bytes_max: Some(options.message_bytes_max),

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bus::{Destination, Error, ErrorKind, Message, MessageKey, Outgoing, PublishOutcome, Result};
+use bus::{
+    Destination, Error, ErrorKind, Message, MessageKey, Outgoing, PublishOutcome, Result, dead_letter, emulation,
+};
 use uuid::Uuid;
 
 use crate::batcher::{Batcher, Limits};
@@ -140,9 +142,14 @@ async fn prepare(shared: &Shared, place: usize, outgoing: Outgoing) -> Result<Re
     Ok(Ready { place, destination, key, parcel })
 }
 
-/// A message that was checked before, or is to be sent whatever its size.
-pub(crate) fn parcel_of(shared: &Shared, message: &Message, delay_seconds: i32) -> Parcel {
-    Parcel { wire: to_wire(message), delay_seconds, fifo: fifo_of(shared, message) }
+/// A message for the dead letters. It gets a group of its own: a group shows one message at a time,
+/// and whoever reads dead letters wants to see them all.
+pub(crate) fn dead_parcel_of(shared: &Shared, message: &Message) -> Parcel {
+    let fifo = shared.options.fifo.then(|| {
+        let id = deduplication_id_of(message);
+        (id.clone(), id)
+    });
+    Parcel { wire: to_wire(message), delay_seconds: 0, fifo }
 }
 
 fn fifo_of(shared: &Shared, message: &Message) -> Option<(String, String)> {
@@ -174,7 +181,7 @@ fn group_of(message: &Message) -> String {
 /// The message id, and for a message that is meant to come again what makes it another one: equal
 /// ids within five minutes are one message to SQS, and the second vanishes with a success.
 fn deduplication_id_of(message: &Message) -> String {
-    let repeats = ["x-dead-letter-replay-count", "x-hop-count", bus::dead_letter::AT];
+    let repeats = [dead_letter::REPLAY_COUNT, emulation::delay::HOP_COUNT, dead_letter::AT];
     let suffixes = repeats.into_iter().filter_map(|name| message.headers().text(name));
     legal_id(suffixes.fold(message.id().to_string(), |id, suffix| format!("{id}~{suffix}")))
 }

@@ -9,7 +9,7 @@ use bus::{
 
 use crate::config::LEASE_TOTAL_MAX;
 use crate::consumer::{Consumer, safely};
-use crate::publish::{parcel_of, whole_seconds};
+use crate::publish::{dead_parcel_of, whole_seconds};
 use crate::table::Held;
 
 /// What is left to do for one settlement.
@@ -97,7 +97,7 @@ pub(crate) async fn bury(consumer: &Consumer, message: Message) -> Result<()> {
             "nothing keeps dead letters of this destination; declare it, ack the message, or nack it with a delay";
         return Err(Error::new(ErrorKind::Unsupported, "settle", text).with("subscription", &consumer.subscription));
     };
-    let parcel = parcel_of(&consumer.shared, &message, 0);
+    let parcel = dead_parcel_of(&consumer.shared, &message);
     let sender = consumer.shared.senders.of(&grave.destination, &consumer.shared);
     match sender.submit([parcel]).all().await.pop().flatten() {
         Some(PublishOutcome::Accepted(_)) => Ok(()),
