@@ -2,6 +2,7 @@
 
 mod asked_wrongly;
 mod configuration;
+mod dead_letters;
 mod disagreement;
 mod flow;
 mod health;

@@ -8,6 +8,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::compose::DeadLettersCommand;
 use crate::configuration::declared::{self, Declared};
 
 const EXIT_CODES: &str = "\
@@ -36,7 +37,7 @@ struct Cli {
 }
 
 /// What `orders` does.
-#[derive(Subcommand, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Run the producer, the consumer, or both (the default)
     #[command(after_help = EXIT_CODES)]
@@ -62,6 +63,9 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look after messages that were given up: list, show, replay, discard
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -112,6 +116,12 @@ pub(crate) fn command() -> clap::Command {
         .mut_subcommand("verify", |command| with(command, &|name| VERIFY.contains(&name)))
         .mut_subcommand("reconcile", |command| with(command, &|name| RECONCILE.contains(&name)))
         .mut_subcommand("contract", |command| with(command, &|name| CONTRACT.contains(&name)))
+        .mut_subcommand("dead-letters", |dead_letters| {
+            ["list", "show", "replay", "discard"].into_iter().fold(dead_letters, |dead_letters, action| {
+                let takes = |name: &str| CONTRACT.contains(&name);
+                dead_letters.mut_subcommand(action, |command| with(command, &takes).after_help(EXIT_CODES))
+            })
+        })
         .mut_subcommand("config", |config| config.mut_subcommand("show", |command| with(command, &|_| true)))
 }
 
@@ -158,6 +168,11 @@ fn is_known(matches: &ArgMatches, setting: &Declared) -> bool {
 mod tests {
     use super::*;
 
+    /// Flags that belong to one command and are no settings.
+    const OWN_FLAGS: [&str; 13] = [
+        "config", "json", "help", "version", "id", "key", "reason", "older", "newer", "limit", "rate", "dry-run", "all",
+    ];
+
     fn asked(line: &str) -> Result<Asked, clap::Error> {
         read(line.split_whitespace().map(OsString::from))
     }
@@ -175,7 +190,7 @@ mod tests {
     #[test]
     fn every_flag_is_a_declared_setting() {
         let all = declared::all();
-        let known: Vec<&str> = all.iter().map(Declared::name).chain(["config", "json", "help", "version"]).collect();
+        let known: Vec<&str> = all.iter().map(Declared::name).chain(OWN_FLAGS).collect();
         let mut found = Vec::new();
         names_of(&command(), &mut found);
         assert!(found.iter().all(|name| known.contains(&name.as_str())), "{found:?}");

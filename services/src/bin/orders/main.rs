@@ -67,6 +67,7 @@ fn work(command: Command, configuration: Configuration) -> Result<ExitCode, Fail
             Command::Verify { json } => verify_command::run(settings, seams, json).await,
             Command::Reconcile { json } => compose::reconcile(settings, seams, json).await,
             Command::Contract { json } => compose::contract(settings, seams, json).await,
+            Command::DeadLetters(command) => compose::dead_letters(command, settings, seams).await,
             Command::Config(_) | Command::Completions { .. } => Ok(ExitCode::SUCCESS),
         }
     })

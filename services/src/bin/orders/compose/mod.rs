@@ -1,6 +1,7 @@
 //! The composition root: the only place that names concrete backends and stores.
 
 mod agreement;
+mod dead_letters;
 mod listeners;
 mod reconcile;
 mod serve;
@@ -16,6 +17,7 @@ use bus_memory::{MemoryBackend, MemoryBus};
 use crate::failure::Failure;
 
 pub(crate) use agreement::contract;
+pub(crate) use dead_letters::{DeadLettersCommand, dead_letters};
 pub(crate) use reconcile::reconcile;
 pub(crate) use serve::serve;
 

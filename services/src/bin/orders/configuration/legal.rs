@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bus::{BusUrl, Destination};
+use bus::{BusUrl, Destination, MessageId, MessageKey};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
@@ -38,6 +38,14 @@ pub(crate) fn destination(text: &str) -> Legal<Destination> {
     // The dead letters live in a destination whose name is longer.
     name.dead_letters().map_err(|_| "a name that leaves room for the ending `-dlq` within 80 characters".to_owned())?;
     Ok(name)
+}
+
+pub(crate) fn message_id(text: &str) -> Legal<MessageId> {
+    MessageId::parse(text).map_err(|_| "the id of a message, as `orders dead-letters list` shows it".to_owned())
+}
+
+pub(crate) fn message_key(text: &str) -> Legal<MessageKey> {
+    MessageKey::new(text).map_err(|_| "an order number such as ORD-20260101-120000-0A1B2C3D".to_owned())
 }
 
 pub(crate) fn time_zone(text: &str) -> Legal<TimeZone> {
