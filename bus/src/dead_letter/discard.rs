@@ -25,7 +25,8 @@ pub struct Discarded {
     pub examined_count: usize,
     /// Gone; in a dry run those that would be.
     pub discarded_count: usize,
-    /// Still there: removing them failed.
+    /// Still there, as far as is known: removing them failed, though tried again whenever they came again,
+    /// three times at most.
     pub failed_count: usize,
     /// Why it ended.
     pub ended: Ended,
@@ -70,11 +71,10 @@ impl DeadLetters {
                     result.discarded_count += 1;
                 } else {
                     warn!(subscription = %self.subscription, %message_id, ?outcome, "a dead letter was not discarded");
-                    result.failed_count += 1;
                 }
             }
         };
-        result.examined_count = walk.examined_count;
+        (result.examined_count, result.failed_count) = (walk.examined_count, walk.unremoved_count());
         walk.finish().await;
         info!(subscription = %self.subscription, discarded_count = result.discarded_count, dry_run = discard.dry_run,
             ended = %result.ended, "discarding dead letters has ended");

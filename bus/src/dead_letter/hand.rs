@@ -114,7 +114,9 @@ impl Hand {
         let (serials, outcomes) = call.await;
         self.extending = None;
         let capped = self.extended(serials, outcomes);
-        self.receiver.release(capped).await;
+        if !capped.is_empty() {
+            self.receiver.release(capped).await;
+        }
     }
 
     /// Lets go of what has ended and begins to extend what soon will.

@@ -8,11 +8,11 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::letter::{Identity, Victim};
+use super::letter::Victim;
 use super::pace::Pace;
 use super::walk::{BATCH_COUNT_MAX, Found, Walk};
 use super::{DeadLetters, Ended, Filter};
@@ -115,7 +115,6 @@ impl DeadLetters {
             shutdown,
             walk,
             sent: FxHashMap::default(),
-            unremoved: FxHashSet::default(),
             replayed: Replayed::nothing(Ended::Complete),
         };
         loop {
@@ -145,8 +144,6 @@ struct Run<'a> {
     /// What was sent in this run, accepted or not, with the replay count it had. One that comes with
     /// a higher count died again.
     sent: FxHashMap<Victim, u32>,
-    /// Accepted at the origin, but not removed here.
-    unremoved: FxHashSet<Identity>,
     replayed: Replayed,
 }
 
@@ -183,7 +180,7 @@ impl Run<'_> {
         let (mut done, mut due) = (Vec::new(), Vec::new());
         for one in found {
             let (letter, replay_count) = (&one.letter, one.letter.provenance().replay_count);
-            if self.unremoved.contains(&letter.identity()) {
+            if self.walk.is_unremoved(letter) {
                 done.push(one);
             } else if self.sent.get(&letter.victim()).is_some_and(|sent| replay_count > *sent) {
                 warn!(subscription = %self.dead_letters.subscription, message_id = %letter.message().id(),
@@ -250,14 +247,12 @@ impl Run<'_> {
             let message_id = one.letter.message().id();
             if outcome.is_settled() {
                 debug!(subscription = %self.dead_letters.subscription, %message_id, "replayed");
-                self.unremoved.remove(&one.letter.identity());
             } else {
                 warn!(subscription = %self.dead_letters.subscription, %message_id, ?outcome,
                     "replayed and not removed from the dead letters: removed when it comes again during this run, else sent twice");
-                self.unremoved.insert(one.letter.identity());
             }
         }
-        self.replayed.progress.unremoved_count = self.unremoved.len();
+        self.replayed.progress.unremoved_count = self.walk.unremoved_count();
     }
 }
 

@@ -18,6 +18,9 @@ use crate::{Clock, ClockExt, Delivery, Error, ErrorKind, Moment, Result, SettleO
 /// Most dead letters in one receive, one publish and one settlement.
 pub(super) const BATCH_COUNT_MAX: usize = 100;
 
+/// Tries to remove one dead letter that comes again after each; then it is left.
+const REMOVAL_COUNT_MAX: u32 = 3;
+
 /// Time a call under way has to finish once shutdown was asked for.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -63,6 +66,8 @@ pub(super) struct Walk {
     held_count_max: usize,
     /// What was met, by the number it is or was held under: it is not met again.
     seen: FxHashMap<Identity, u64>,
+    /// What could not be removed, with the number of tries.
+    unremoved: FxHashMap<Identity, u32>,
     pub(super) examined_count: usize,
 }
 
@@ -83,6 +88,7 @@ impl Walk {
             patience: of.patience,
             held_count_max: of.held_count_max,
             seen: FxHashMap::default(),
+            unremoved: FxHashMap::default(),
             examined_count: 0,
         })
     }
@@ -123,13 +129,15 @@ impl Walk {
         }
     }
 
-    /// Holds a delivery. One that was met and lost since is no new one.
+    /// Holds a delivery. One that was met and lost since is no new one, nor is one that stays whatever is tried.
     fn meet(&mut self, delivery: Delivery) -> Option<Found> {
         let lease = delivery.lease();
         let (message, unsettled) = delivery.split();
         let letter = DeadLetter::new(message);
-        let serial = self.hand.take_in(unsettled, lease);
-        match self.seen.insert(letter.identity(), serial) {
+        let (serial, identity) = (self.hand.take_in(unsettled, lease), letter.identity());
+        let is_hopeless = self.unremoved.get(&identity).is_some_and(|tries| *tries >= REMOVAL_COUNT_MAX);
+        match self.seen.insert(identity, serial) {
+            _ if is_hopeless => None,
             // A twin: the other one is still here.
             Some(earlier) if self.hand.has(earlier) => Some(Found { letter, serial }),
             Some(_) => None,
@@ -165,18 +173,37 @@ impl Walk {
                 settlements.push(unsettled.ack());
             }
         }
-        if settlements.is_empty() {
-            return answers;
-        }
         let receiver = Arc::clone(self.hand.receiver());
-        let settling = async { receiver.settle(settlements).await };
+        let settling = async { if settlements.is_empty() { Vec::new() } else { receiver.settle(settlements).await } };
         let outcomes = self.see_through(settling, shutdown).await.unwrap_or_default();
         let unanswered = || SettleOutcome::Failed(Error::new(ErrorKind::Timeout, "settle", "there was no answer"));
         for (index, outcome) in indexes.into_iter().zip(outcomes.into_iter().chain(std::iter::repeat_with(unanswered)))
         {
             answers[index] = outcome;
         }
+        self.note(found, &answers);
         answers
+    }
+
+    fn note(&mut self, found: &[Found], answers: &[SettleOutcome]) {
+        for (one, answer) in found.iter().zip(answers) {
+            let identity = one.letter.identity();
+            if answer.is_settled() {
+                self.unremoved.remove(&identity);
+            } else {
+                *self.unremoved.entry(identity).or_default() += 1;
+            }
+        }
+    }
+
+    /// Whether removing it was tried in vain.
+    pub(super) fn is_unremoved(&self, letter: &DeadLetter) -> bool {
+        self.unremoved.contains_key(&letter.identity())
+    }
+
+    /// How many were not removed so far.
+    pub(super) fn unremoved_count(&self) -> usize {
+        self.unremoved.len()
     }
 
     /// Does `work` and looks after leases; once shutdown was asked for, only for a short time more.

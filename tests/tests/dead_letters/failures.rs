@@ -1,7 +1,9 @@
 //! Buses that do not answer, or not with what was hoped for.
 
-use bus::ErrorKind;
-use bus::dead_letter::{Ended, Filter, Replay};
+use async_trait::async_trait;
+use bus::dead_letter::{Discard, Ended, Filter, Replay};
+use bus::layer::{Layer, LayerExt, ReceiverLayer, layered_receiver};
+use bus::{ClockExt, Error, ErrorKind, Receiver, Result, SettleOutcome, Settlement, Subscription};
 use bus_memory::MemoryOptions;
 use tests::harness::{Publication, Rig, Settling};
 use tests::world::in_virtual_time;
@@ -194,5 +196,49 @@ fn a_bus_without_dead_letters_says_so_when_asked_for_them() {
         let bus: Arc<dyn Bus> = Arc::clone(&rig.bus) as _;
         let error = DeadLetters::of(bus, &rig.queue, rig.seams.clone()).expect_err("there are none");
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    });
+}
+
+/// Says of every ack that it failed, and gives the delivery back at once.
+#[derive(Debug)]
+struct Stubborn;
+
+#[async_trait]
+impl Layer for Stubborn {
+    async fn subscribe(
+        &self,
+        subscription: &Subscription,
+        options: SubscribeOptions,
+        next: &dyn Bus,
+    ) -> Result<Arc<dyn Receiver>> {
+        Ok(layered_receiver(next.subscribe(subscription, options).await?, Stubborn))
+    }
+}
+
+#[async_trait]
+impl ReceiverLayer for Stubborn {
+    async fn settle(&self, batch: Vec<Settlement>, _: &dyn Receiver) -> Vec<SettleOutcome> {
+        let failed = |_| SettleOutcome::Failed(Error::new(ErrorKind::Unauthorized, "settle", "not allowed"));
+        batch.into_iter().map(failed).collect()
+    }
+}
+
+#[test]
+fn what_can_never_be_removed_is_left_after_some_tries_and_sent_once() {
+    in_virtual_time(async {
+        let rig = Rig::new().await;
+        bury(&rig, &["m1", "m2", "m3"], "bad").await;
+        let bus: Arc<dyn Bus> = Arc::clone(&rig.meddler) as _;
+        let stubborn = DeadLetters::of(bus.layer(Stubborn), &rig.queue, rig.seams.clone()).expect("it keeps some");
+        let replaying = stubborn.replay(Replay::default(), CancellationToken::new(), |_| ());
+        let replayed = rig.seams.clock.timeout(60 * SECOND, replaying).await.expect("it ends").expect("declared");
+        assert!(matches!(replayed.ended, Ended::Complete), "{replayed:?}");
+        assert_eq!((replayed.progress.replayed_count, replayed.progress.unremoved_count), (3, 3), "{replayed:?}");
+        assert!(replayed.progress.examined_count <= 4 * 3, "{replayed:?}");
+        assert_eq!(rig.meddler.published().len(), 1, "in one batch, and once");
+        let discarding = stubborn.discard(Discard::default(), CancellationToken::new());
+        let discarded = rig.seams.clock.timeout(60 * SECOND, discarding).await.expect("it ends").expect("declared");
+        assert_eq!((discarded.discarded_count, discarded.failed_count), (0, 3), "{discarded:?}");
+        assert_eq!(ids(&all(&rig).await), ["m1", "m2", "m3"], "none is lost");
     });
 }
