@@ -16,7 +16,7 @@ pub struct Capability {
     pub order: Order,
     /// Longest publish delay the bus keeps itself; `None`: delayed messages are refused.
     pub delay_max: Option<Duration>,
-    /// Longest nack delay the bus keeps itself; `None`: a nack returns at once.
+    /// Longest nack delay the bus keeps itself, a longer one fails; `None`: a nack returns at once.
     pub nack_delay_max: Option<Duration>,
     /// How long a delivery is ours.
     pub lease: LeaseTerms,

@@ -13,7 +13,11 @@ use crate::{
 /// A message bus. Services hold an `Arc<dyn Bus>`.
 ///
 /// Few methods and none with a default: a default silently breaks a wrapper. Reconnecting is the
-/// backend's work; retrying what the application decided is not.
+/// backend's work; retrying what the application decided is not. A call that the broker does not answer
+/// ends by the backend's own limit, with [`Timeout`](crate::ErrorKind::Timeout).
+///
+/// Beside the errors named, any call may answer [`Unavailable`](crate::ErrorKind::Unavailable) and
+/// [`Unauthorized`](crate::ErrorKind::Unauthorized).
 #[async_trait]
 pub trait Bus: Send + Sync + std::fmt::Debug {
     /// What this bus can do as configured. Does not change while it is open.
@@ -22,7 +26,8 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     /// How it is doing right now; answers from memory, without I/O.
     fn state(&self) -> BusState;
 
-    /// Makes destinations and groups exist, each with its dead letters. Idempotent.
+    /// Makes destinations and groups exist, each with its dead letters. Idempotent. `Ok`: all of them can
+    /// be published to and subscribed to. A dropped call, and an error, leave each there or not: repeat it.
     ///
     /// # Errors
     /// [`Conflict`](crate::ErrorKind::Conflict) when one exists with other properties,
@@ -35,10 +40,12 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     /// (back-pressure). A dropped call leaves each message accepted or not: resend the same ids.
     async fn publish(&self, batch: Vec<Outgoing>) -> Vec<PublishOutcome>;
 
-    /// Opens a receiver. Several on one subscription compete.
+    /// Opens a receiver. Several on one subscription compete. Dropped, it gives back what it has; so does
+    /// a dropped call.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) when it was not declared.
+    /// [`NotFound`](crate::ErrorKind::NotFound) when it was not declared,
+    /// [`Invalid`](crate::ErrorKind::Invalid) for options under which nothing could be held.
     async fn subscribe(&self, subscription: &Subscription, options: SubscribeOptions) -> Result<Arc<dyn Receiver>>;
 
     /// How many messages of a subscription are where, as exactly as [`Capability::depth`] says.
@@ -49,7 +56,8 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     async fn depth(&self, subscription: &Subscription) -> Result<Depth>;
 
     /// Removes for good what waits on a subscription, ready or delayed. Messages in flight may go
-    /// with it or stay with who has them, and those published meanwhile too.
+    /// with it or stay with who has them, and those published meanwhile too. A dropped call, and an
+    /// error, leave each message there or not.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) when it was not declared,
@@ -57,7 +65,8 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     async fn purge(&self, subscription: &Subscription) -> Result<()>;
 
     /// Closes every receiver and flushes what was accepted, within `deadline`. Idempotent;
-    /// afterwards every call answers [`Closed`](crate::ErrorKind::Closed).
+    /// afterwards every call answers [`Closed`](crate::ErrorKind::Closed). A dropped call leaves it closed
+    /// or not: close it again.
     ///
     /// # Errors
     /// [`Timeout`](crate::ErrorKind::Timeout) when something was not flushed in time.
@@ -71,13 +80,19 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
 pub trait Receiver: Send + Sync {
     /// Waits for at least one delivery and appends at most `max` to `into`.
     ///
-    /// Dropping the call loses nothing: what was not appended was not handed out.
+    /// Dropping the call loses nothing: what was not appended was not handed out. After an error what was
+    /// appended is ours, and calling again is right: a broken connection is mended meanwhile.
     ///
     /// # Errors
-    /// [`Closed`](crate::ErrorKind::Closed) once [`stop`](Self::stop)ped and nothing is left to hand out.
+    /// [`Closed`](crate::ErrorKind::Closed) once [`stop`](Self::stop)ped and nothing is left to hand out: it
+    /// is final.
     async fn receive(&self, max: usize, into: &mut Vec<Delivery>) -> Result<()>;
 
     /// Settles a batch and answers per settlement, in input order.
+    ///
+    /// A nack for longer than [`Capability::nack_delay_max`] and a reject without
+    /// [`Capability::dead_letters`] are [`Failed`](SettleOutcome::Failed)
+    /// ([`Unsupported`](crate::ErrorKind::Unsupported)), and the delivery is held to the end of its lease.
     ///
     /// A dropped call leaves each settlement made or not, and strands no delivery: what was not made
     /// is given back as if dropped, or comes again when its lease ends. So a backend takes the duty
@@ -89,10 +104,12 @@ pub trait Receiver: Send + Sync {
     async fn extend(&self, tokens: &[Token], by: Duration) -> Vec<ExtendOutcome>;
 
     /// Gives back deliveries whose handler never started: visible at once, in order, and where the
-    /// broker can, without counting as received.
+    /// broker can, without counting as received. A dropped call strands no delivery: what was not
+    /// released is given back as if dropped, or comes again when its lease ends.
     async fn release(&self, unstarted: Vec<Unsettled>);
 
-    /// Waits until leases are known to be lost and says which. Dropping the call loses nothing.
+    /// Waits until leases are known to be lost and says which, each once. Dropping the call loses nothing.
+    /// Never empty while open; an empty answer of a closed receiver says that there will be no other.
     async fn lost(&self) -> Vec<Token>;
 
     /// No more deliveries: a `receive` in flight ends. Settling goes on. Idempotent, without I/O.

@@ -46,7 +46,7 @@
 //! | or a value becomes one, and a message a value | [`typed`] |
 //! | an application states what it needs, a bus what it can | [`contract`], [`capability`] |
 //! | what it cannot is done on top of it | [`emulation`] |
-//! | a URL picks the backend | [`registry`], [`url`] |
+//! | a URL picks the backend, and what is declared on it exists | [`registry`], [`url`], [`topology`] |
 //! | layers change what the bus does around each call | [`layer`] |
 //! | rows written with the effect become published messages | [`outbox`] |
 //! | [`Bus::publish`] answers per message | [`outcome`] |
@@ -54,16 +54,19 @@
 //! | the pipeline runs the handler and settles | [`pipeline`], [`settlement`] |
 //! | middleware changes what happens around the handler | [`middleware`] |
 //! | seen, effect and outgoing messages are one write | [`inbox`] |
-//! | what was rejected is kept with its provenance | [`dead_letter`] |
+//! | what a message causes belongs to its trace | [`trace_context`] |
+//! | what was rejected is kept with its provenance, found and replayed | [`dead_letter`] |
+#![cfg_attr(feature = "metrics", doc = "| all of it is counted and timed | [`metrics`] |")]
 #![cfg_attr(
     feature = "conformance",
     doc = "| a backend is written, and shows that it keeps all this | [`writing_a_backend`], [`conformance`] |"
 )]
 //!
+//! Beside them stand [`error`], time and randomness from outside ([`seams`], [`clock`], [`entropy`]) and
+//! the [`rate`] of a throttle.
+//!
 //! The examples `hello`, `competing_consumers`, `retry_and_dead_letter`, `custom_layer` and `outbox`
 //! (`cargo run -p bus --example hello`) tell a story each.
-//! | what a message causes belongs to its trace | [`trace_context`] |
-//! | a rejected message is kept, found and replayed | [`dead_letter`] |
 //!
 //! # What it is not
 //!

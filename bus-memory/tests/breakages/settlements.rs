@@ -47,6 +47,8 @@ breakages! {
         })));
     a_release_that_counts breaks a_released_delivery_does_not_count_as_received
         by Breakage::by(|| Receivers(|| Releases(drop)));
+    a_duty_taken_over_before_its_release_is_on_the_way breaks a_release_call_that_is_dropped_strands_no_delivery
+        by Breakage::by(|| Receivers(|| ReleasesLater)).under(MemoryOptions { lease: HELD, ..MemoryOptions::default() });
     a_release_that_reverses breaks released_deliveries_of_a_key_come_again_in_order
         by Breakage::by(|| Receivers(Reverses::default));
 }
@@ -181,5 +183,19 @@ impl ReceiverLayer for Reverses {
     async fn release(&self, unstarted: Vec<Unsettled>, next: &dyn Receiver) {
         self.0.store(true, Ordering::SeqCst);
         next.release(unstarted).await;
+    }
+}
+
+/// Has taken over what was not started, and waits before it goes back.
+struct ReleasesLater;
+
+#[async_trait]
+impl ReceiverLayer for ReleasesLater {
+    async fn release(&self, unstarted: Vec<Unsettled>, next: &dyn Receiver) {
+        let tokens: Vec<Token> = unstarted.into_iter().map(Unsettled::discharge).collect();
+        tokio::task::yield_now().await;
+        for token in tokens {
+            let _ = settle_one(next, token, Verdict::Nack { after: std::time::Duration::ZERO }).await;
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::capability::Order;
 use crate::conformance::World;
 use crate::conformance::consume::came;
 use crate::conformance::world::bodies;
@@ -29,7 +30,9 @@ async fn batches_of_1_10_11_and_1000_are_accepted_whole_and_in_order(world: &Wor
         // A few at a time: a broker that holds a key back while it is in hand gives no more at once.
         let receivers = world.receivers::<1>(&destination).await;
         let mut received = came(&world.consume(&receivers, sent.len()).await);
-        received.sort_by_key(|body| body.parse::<usize>().expect("a number was sent"));
+        if world.capability().order == Order::None {
+            received.sort_by_key(|body| body.parse::<usize>().expect("a number was sent"));
+        }
         assert_eq!(received, sent, "a batch of {count}");
     }
 }

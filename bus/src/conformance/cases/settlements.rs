@@ -18,6 +18,7 @@ super::cases! { "settle":
     released_deliveries_come_again_at_once,
     released_deliveries_of_a_key_come_again_in_order [OrderPerKey],
     a_released_delivery_does_not_count_as_received [ReleaseUncounted],
+    a_release_call_that_is_dropped_strands_no_delivery,
 }
 
 async fn settlements_are_answered_one_each_and_in_input_order(world: &World) {
@@ -179,5 +180,21 @@ async fn a_released_delivery_does_not_count_as_received(world: &World) {
         let delivery = world.take_one(&receiver).await;
         assert_eq!(delivery.receive_count(), Some(1));
         receiver.release(vec![delivery.split().1]).await;
+    }
+}
+
+/// Before its first poll, and after it.
+async fn a_release_call_that_is_dropped_strands_no_delivery(world: &World) {
+    let destination = world.declared("dropped").await;
+    let receiver = world.leasing(&destination, 2).await;
+    world.publish(&destination, &["never begun", "under way"]).await;
+    let [never_begun, under_way] = world.take_bodies(&receiver, ["never begun", "under way"]).await;
+    drop(receiver.release(vec![never_begun.split().1]));
+    let call = receiver.release(vec![under_way.split().1]);
+    let _ = world.seams.clock.timeout_here(Duration::ZERO, call).await;
+    world.sleep(3 * world.unit()).await;
+    let again = bodies(&world.poll(&receiver).await);
+    for stranded in ["never begun", "under way"] {
+        assert!(again.iter().any(|body| body == stranded), "{stranded} does not come again: {again:?}");
     }
 }
