@@ -22,10 +22,11 @@ pub trait Attempts: Send + Sync {
     /// answer that is lost leaves that open.
     async fn begin(&self, subscription: &Subscription, messages: &[MessageId]) -> Result<Vec<Begun>>;
 
-    /// Takes one start back from each message: its handler found a dependency down.
+    /// Takes one start back from each message: its handler found a dependency down. A dropped call leaves
+    /// each start counted or not.
     ///
     /// # Errors
-    /// On an error the starts stay counted.
+    /// On an error the starts stay counted, and after ten seconds without an answer.
     async fn forgive(&self, subscription: &Subscription, messages: &[MessageId]) -> Result<()>;
 
     /// The message is in the dead letters: should it be replayed, it begins with a first attempt.

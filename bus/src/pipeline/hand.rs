@@ -6,7 +6,7 @@ use futures_util::future::AbortHandle;
 
 use crate::{Delivery, Message, MessageId, MessageKey, Moment, Unsettled};
 
-use super::Identify;
+use super::Identity;
 
 /// Everything known about one delivery in hand.
 pub(super) struct Held {
@@ -48,10 +48,9 @@ pub(super) enum Ending {
 }
 
 impl Held {
-    pub(super) fn new(delivery: Delivery, identify: Option<&Identify>, serial: u64) -> Self {
+    pub(super) fn new(delivery: Delivery, identity: Identity, serial: u64) -> Self {
         let (receive_count, deadline) = (delivery.receive_count(), delivery.lease().deadline);
         let (message, unsettled) = delivery.split();
-        let identity = identify.map(|identify| identify(&message)).unwrap_or_default();
         Self {
             message_id: identity.message_id.unwrap_or_else(|| message.id().clone()),
             key: identity.key.or_else(|| message.key().cloned()),

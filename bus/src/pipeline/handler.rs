@@ -39,7 +39,8 @@ pub enum Failure {
     /// Try again after the policy's back-off; after the last attempt [`Policy::poison`](super::Policy::poison)
     /// says what becomes of it.
     Retry(String),
-    /// The same, after a delay of the handler's choice.
+    /// The same, after a delay of the handler's choice; where the bus cannot delay a nack for so long, after
+    /// as long as [it can](crate::Capability::nack_delay_max).
     RetryAfter(Duration, String),
     /// Never process it: to the dead letters at once.
     Reject(String),

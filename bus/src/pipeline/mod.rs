@@ -125,22 +125,32 @@ impl Pipeline {
     /// Runs until `shutdown`, then drains: running handlers finish within [`Policy::drain`], all
     /// else goes back unstarted, settlements are flushed.
     ///
+    /// `Ok` says that it has ended, not that all was settled in time: what was not comes again. A dropped
+    /// call drops the handlers that run, and all deliveries in hand return like any dropped delivery.
+    ///
     /// # Errors
     /// [`Unsupported`](crate::ErrorKind::Unsupported) when the bus lacks what [`Policy::poison`] needs;
     /// else whatever kept it from subscribing. A broken connection later is no error: it pauses.
     pub async fn run(self, shutdown: CancellationToken) -> Result<()> {
+        let _end = End(self.status.clone());
         self.policy.poison.require(self.bus.capability())?;
         let options = SubscribeOptions { prefetch_count_max: self.policy.prefetch_count(), lease: self.policy.lease };
         let receiver = tokio::select! {
             biased;
-            () = shutdown.cancelled() => {
-                self.status.set(PipelineState::Stopped);
-                return Ok(());
-            }
+            () = shutdown.cancelled() => return Ok(()),
             receiver = self.bus.subscribe(&self.subscription, options) => receiver?,
         };
         engine::Engine::new(&self, receiver, self.bus.capability()).run(shutdown).await;
         Ok(())
+    }
+}
+
+/// Shows that a pipeline has ended, also with an error and when it was dropped.
+struct End(PipelineStatus);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.set(PipelineState::Stopped);
     }
 }
 

@@ -21,7 +21,7 @@ pub enum PipelineState {
     PausedByHand(String),
     /// Finishing what has started.
     Draining,
-    /// Done.
+    /// It has ended: drained, with an error, or dropped.
     Stopped,
 }
 

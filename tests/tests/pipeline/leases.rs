@@ -63,6 +63,25 @@ fn a_delivery_that_arrives_at_the_end_of_its_lease_is_extended_by_whole_leases()
 }
 
 #[test]
+fn a_delivery_that_arrives_at_the_end_of_its_lease_does_not_wait_for_the_heartbeat_of_the_others() {
+    for halves in 20..=30 {
+        in_virtual_time(async {
+            let rig = Rig::on(leased(true, None)).await;
+            rig.meddler.slow_receive(LEASE - SECOND / 2);
+            rig.publish("a", &["m1"]).await;
+            rig.alongside(rig.pipeline(patient(1), sleeps(&rig, 5 * LEASE)), async {
+                rig.pass(halves * SECOND / 2).await;
+                rig.publish("b", &["m2"]).await;
+                rig.emptied().await;
+            })
+            .await;
+            let ended = rig.record.runs_of("m2")[0].ended.clone().expect("it ended").1;
+            assert_eq!(ended, End::Answered(Ok(())), "published after {halves} half seconds");
+        });
+    }
+}
+
+#[test]
 fn a_handler_whose_lease_is_lost_is_cancelled_and_another_delivery_follows() {
     for is_durable in [false, true] {
         in_virtual_time(async {

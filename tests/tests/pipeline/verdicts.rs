@@ -80,6 +80,22 @@ fn a_handler_that_asks_for_a_delay_gets_that_delay() {
 }
 
 #[test]
+fn a_handler_that_asks_for_a_longer_delay_than_the_bus_has_gets_the_longest() {
+    in_virtual_time(async {
+        let longest = 60 * SECOND;
+        let rig = Rig::on(MemoryOptions { nack_delay_max: Some(longest), ..MemoryOptions::default() }).await;
+        rig.publish("a", &["m"]).await;
+        let work = move |envelope: bus::pipeline::Envelope| async move {
+            if envelope.attempt() == 1 { Err(Failure::RetryAfter(2 * longest, "later".to_owned())) } else { Ok(()) }
+        };
+        rig.process(rig.pipeline(policy(), work)).await;
+        let starts = rig.record.start_times("m");
+        let waited = starts[1] - starts[0];
+        assert!(longest <= waited && waited < longest + SECOND, "{waited:?}");
+    });
+}
+
+#[test]
 fn a_failing_message_is_dead_after_exactly_n_starts_with_everything_it_was() {
     for attempt_count_max in [1, 3, 5] {
         in_virtual_time(async {

@@ -1,6 +1,7 @@
 //! From arrival to the start of a handler.
 
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -12,8 +13,8 @@ use crate::dead_letter::is_replay_for_another_group;
 use crate::pipeline::flight::{Flight, Guarded};
 use crate::pipeline::gate::{Cause, Intake};
 use crate::pipeline::hand::{Held, Stage};
-use crate::pipeline::{Begun, Envelope, Handled};
-use crate::{Delivery, Error, ErrorKind, MessageId, Result};
+use crate::pipeline::{Begun, Envelope, Handled, Identity};
+use crate::{Delivery, Error, ErrorKind, Message, MessageId, Result};
 
 use super::{Engine, Event};
 
@@ -72,7 +73,8 @@ impl Engine<'_> {
         let serial = self.next_serial;
         self.next_serial += 1;
         let is_for_others = is_replay_for_another_group(delivery.message(), &self.pipeline.subscription);
-        let mut held = Held::new(delivery, self.pipeline.identify.as_deref(), serial);
+        let identity = self.identify(delivery.message());
+        let mut held = Held::new(delivery, identity, serial);
         if self.draining.is_some() || self.gate.is_shut() {
             self.returning.push(held.unsettled);
             return;
@@ -88,6 +90,7 @@ impl Engine<'_> {
         self.heartbeat.watch(held.deadline, self.pipeline.seams.clock.as_ref());
         if self.pipeline.policy.order_per_key
             && let Some(key) = &held.key
+            && !self.ends_stall(key, &held.message_id)
             && !self.lanes.enter(key)
         {
             held.stage = Stage::Following;
@@ -105,6 +108,16 @@ impl Engine<'_> {
             let place = self.held.insert(held);
             self.ready.push_back(place);
         }
+    }
+
+    /// What the application says a message is. A panic of it is no reason to end the pipeline.
+    fn identify(&self, message: &Message) -> Identity {
+        let Some(identify) = self.pipeline.identify.as_deref() else { return Identity::default() };
+        catch_unwind(AssertUnwindSafe(|| identify(message))).unwrap_or_else(|_| {
+            error!(subscription = %self.pipeline.subscription, message_id = %message.id(),
+                "naming the message panicked: it keeps its own id and key");
+            Identity::default()
+        })
     }
 
     /// Whether a message before it went back while it was on its way.
@@ -244,14 +257,13 @@ impl Engine<'_> {
             Poll::Ready(handled) => self.decide(held, handled),
             Poll::Pending => {
                 let serial = held.serial;
-                let ends = self.now() + pipeline.policy.handler_timeout;
                 let entry = self.held.vacant_entry();
                 let place = entry.key();
                 let (flight, abort) = Flight::new(place, guarded);
                 held.stage = Stage::Running { abort, ending: None };
                 entry.insert(held);
                 self.running.push(flight);
-                self.timeouts.push_back((ends, place, serial));
+                self.limit(place, serial);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Keeping leases alive, and acting on those that are lost; handler timeouts.
+//! Keeping leases alive, and acting on those that are lost.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,6 +14,10 @@ use crate::pipeline::hand::{Ending, Held, Stage};
 use crate::{Clock, ExtendOutcome, Moment, Token};
 
 use super::{Engine, Event};
+
+/// The part of a lease that must be left after the next beat, lest one comes sooner: half of what is between
+/// beats, time for an extension to be answered.
+const SPARE_SHARE: u32 = 6;
 
 /// When leases are extended: every third of their length, all that end within two thirds.
 ///
@@ -32,18 +36,20 @@ impl Heartbeat {
         Self { extendable: terms.extendable, known, lease: Duration::ZERO, next: None }
     }
 
-    /// A delivery with this deadline has arrived. Costs nothing while a beat is planned.
+    /// A delivery with this deadline has arrived. Costs little while a beat is planned that is in time for it.
     pub(super) fn watch(&mut self, deadline: Option<Moment>, clock: &dyn Clock) {
-        if self.extendable
-            && self.next.is_none()
-            && let Some(deadline) = deadline
-        {
-            let now = clock.now();
-            let remaining = deadline.since(now);
+        let Some(deadline) = deadline.filter(|_| self.extendable) else { return };
+        if self.next.is_some_and(|next| next + self.lease / SPARE_SHARE <= deadline) {
+            return;
+        }
+        let now = clock.now();
+        let remaining = deadline.since(now);
+        if self.next.is_none() {
             // It may have been long on its way: that must not shorten the leases to ask for.
             self.lease = self.known.unwrap_or(remaining);
-            self.next = Some(now + (self.lease / 3).min(remaining / 2));
         }
+        let beat = now + (self.lease / 3).min(remaining / 2);
+        self.next = Some(self.next.map_or(beat, |next| next.min(beat)));
     }
 
     pub(super) fn due(&self) -> Option<Moment> {
@@ -102,7 +108,11 @@ impl Engine<'_> {
                 self.part_with(place, Ending::LeaseLost);
             }
         }
-        self.watch_leases();
+        self.end_stalls(|stall| tokens.contains(&stall.token));
+        // A receiver that was closed has nothing to wait for.
+        if !tokens.is_empty() {
+            self.watch_leases();
+        }
         self.take_cancelled().await;
     }
 
@@ -153,21 +163,6 @@ impl Engine<'_> {
             let behind = self.lanes.leave(&key, place);
             self.return_places(behind);
             self.recall(key, held.message_id);
-        }
-    }
-
-    /// Cancels handlers whose time is over.
-    pub(super) fn time_out(&mut self, now: Moment) {
-        while let Some((ends, place, serial)) = self.timeouts.front().copied()
-            && ends <= now
-        {
-            self.timeouts.pop_front();
-            if let Some(held) = self.held.get_mut(place).filter(|held| held.serial == serial)
-                && let Stage::Running { abort, ending } = &mut held.stage
-            {
-                ending.get_or_insert(Ending::TimedOut);
-                abort.abort();
-            }
         }
     }
 }

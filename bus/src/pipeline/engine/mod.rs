@@ -9,7 +9,10 @@ mod leases;
 mod outcome;
 mod pause;
 mod poison;
+mod returns;
 mod shutdown;
+mod stall;
+mod timeouts;
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -33,7 +36,7 @@ use super::flight::Flight;
 use super::gate::Gate;
 use super::hand::Held;
 use super::lanes::Lanes;
-use super::{Handled, Pipeline, PipelineState};
+use super::{Handled, Pipeline};
 use outcome::Decided;
 
 /// Events taken in one turn: full batches, while shutdown and timers stay responsive.
@@ -83,6 +86,7 @@ pub(super) struct Engine<'a> {
     /// First messages of keys that went back while a receive was under way: what that receive still
     /// brings of their keys goes back behind them.
     recalled: FxHashMap<MessageKey, MessageId>,
+    stalls: stall::Stalls,
     /// Settlements handed over and not yet answered: still within the prefetch limit.
     unanswered_count: usize,
     /// Calls that must be answered before the end; `receive` and `lost` are not among them.
@@ -90,12 +94,11 @@ pub(super) struct Engine<'a> {
     receiving: bool,
     beginning_count: usize,
     heartbeat: leases::Heartbeat,
-    /// Ends of running handlers in order of their start, hence of time.
-    timeouts: VecDeque<(Moment, usize, u64)>,
+    timeouts: timeouts::Timeouts,
     next_serial: u64,
     draining: Option<shutdown::Drain>,
-    /// Whether a message that fails for good may concern its whole key.
-    isolates_keys: bool,
+    /// Whether order per key holds over retries: the bus promises it, and lanes keep it.
+    is_ordered: bool,
 }
 
 impl<'a> Engine<'a> {
@@ -117,15 +120,16 @@ impl<'a> Engine<'a> {
             pardoning_count: 0,
             returning_count: 0,
             recalled: FxHashMap::default(),
+            stalls: stall::Stalls::default(),
             unanswered_count: 0,
             owed_call_count: 0,
             receiving: false,
             beginning_count: 0,
             heartbeat: leases::Heartbeat::new(capability.lease, pipeline.policy.lease),
-            timeouts: VecDeque::new(),
+            timeouts: timeouts::Timeouts::default(),
             next_serial: 0,
             draining: None,
-            isolates_keys: pipeline.policy.order_per_key && capability.order == Order::PerKey,
+            is_ordered: pipeline.policy.order_per_key && capability.order == Order::PerKey,
         }
     }
 
@@ -172,7 +176,6 @@ impl<'a> Engine<'a> {
             }
         }
         self.end().await;
-        pipeline.status.set(PipelineState::Stopped);
     }
 
     /// Takes what is finished, handlers first, always in the same order.
@@ -214,6 +217,7 @@ impl<'a> Engine<'a> {
         }
         self.prove_bus(now);
         self.time_out(now);
+        self.end_stalls(|stall| stall.until <= now);
         self.beat(now);
         self.press_on(now);
     }
@@ -223,7 +227,8 @@ impl<'a> Engine<'a> {
         let due = [
             self.gate.wakes_at().filter(|_| !self.is_pardoning()),
             self.gate.bus_proved_at(),
-            self.timeouts.front().map(|(ends, ..)| *ends),
+            self.timeouts.first(),
+            self.stalls.first(),
             self.heartbeat.due(),
             self.draining.as_ref().map(|drain| drain.due),
         ];

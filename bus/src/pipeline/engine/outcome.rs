@@ -8,14 +8,18 @@ use tracing::{debug, warn};
 use crate::pipeline::gate::Cause;
 use crate::pipeline::hand::{Ending, Held, Stage};
 use crate::pipeline::{Failure, Handled};
-use crate::{ErrorKind, MessageId, MessageKey, SettleOutcome, Settlement, Unsettled};
+use crate::{Error, ErrorKind, MessageId, MessageKey, Moment, SettleOutcome, Settlement, Token, Unsettled};
 
+use super::stall::Stall;
 use super::{Engine, Event};
 
 /// What follows once a settlement is answered.
 pub(super) struct Decided {
     message_id: MessageId,
     key: Option<MessageKey>,
+    token: Token,
+    /// When its lease ends, where there is one.
+    deadline: Option<Moment>,
     goes: Goes,
 }
 
@@ -34,6 +38,17 @@ pub(super) enum Goes {
     AfterParked,
     /// Back, to come again: its followers must go back behind it.
     Back,
+}
+
+impl Goes {
+    /// Whether later ones of its key wait until it has gone there. They pass one that was processed or is to be
+    /// skipped: it comes again for its settlement alone.
+    fn holds_up(self) -> bool {
+        match self {
+            Self::Back | Self::Parked | Self::AfterParked => true,
+            Self::Away | Self::Past | Self::ToDeadLetters => false,
+        }
+    }
 }
 
 impl Engine<'_> {
@@ -104,18 +119,18 @@ impl Engine<'_> {
             self.poisoned(held, asked_for.unwrap_or_default(), reason);
             return;
         }
-        let delay = asked_for.unwrap_or_else(|| {
+        let delay = self.bearable(asked_for.unwrap_or_else(|| {
             let entropy = pipeline.seams.entropy.as_ref();
             let id = held.message_id.to_string();
-            self.bearable(pipeline.policy.retry.delay(held.attempt, entropy, "retry", &id))
-        });
+            pipeline.policy.retry.delay(held.attempt, entropy, "retry", &id)
+        }));
         warn!(subscription = %self.pipeline.subscription, message_id = %held.message_id, attempt = held.attempt,
             cause, retry_in = ?delay, "the attempt failed and will be repeated");
         self.attempts.failed(&held.message_id, held.attempt);
         self.settle(held, |unsettled| unsettled.nack(delay), Goes::Back);
     }
 
-    /// A delay of ours, as far as the bus can delay: a nack for longer would fail.
+    /// A delay as far as the bus can delay: a nack for longer would fail.
     pub(super) fn bearable(&self, delay: Duration) -> Duration {
         self.pipeline.bus.capability().nack_delay_max.map_or(delay, |longest| delay.min(longest))
     }
@@ -129,9 +144,9 @@ impl Engine<'_> {
     }
 
     pub(super) fn settle(&mut self, held: Held, verdict: impl FnOnce(Unsettled) -> Settlement, goes: Goes) {
-        let Held { message_id, key, unsettled, .. } = held;
+        let Held { message_id, key, unsettled, deadline, .. } = held;
+        self.decided.push(Decided { message_id, key, token: unsettled.token(), deadline, goes });
         self.settlements.push(verdict(unsettled));
-        self.decided.push(Decided { message_id, key, goes });
     }
 
     /// Hands settlements and returns over to the receiver, all that have gathered.
@@ -143,35 +158,7 @@ impl Engine<'_> {
             let receiver = Arc::clone(&self.receiver);
             self.owe(async move { Event::Settled(decided, receiver.settle(settlements).await) });
         }
-        if !self.returning.is_empty() || !self.pardons.is_empty() {
-            let returning = std::mem::take(&mut self.returning);
-            let pardons = std::mem::take(&mut self.pardons);
-            let pardoned = !pardons.is_empty();
-            self.pardoning_count += usize::from(pardoned);
-            self.returning_count += 1;
-            let (pipeline, receiver) = (self.pipeline, Arc::clone(&self.receiver));
-            self.owe(async move {
-                // First the pardon: the next start may be counted as soon as a message is visible.
-                if let Some(attempts) = pipeline.attempts.as_deref().filter(|_| pardoned)
-                    && let Err(error) = attempts.forgive(&pipeline.subscription, &pardons).await
-                {
-                    warn!(subscription = %pipeline.subscription, %error, "starts that should not count stay counted");
-                }
-                receiver.release(returning).await;
-                Event::Returned { pardoned }
-            });
-        }
-    }
-
-    pub(super) fn returned(&mut self, pardoned: bool) {
-        self.owed_call_count -= 1;
-        self.pardoning_count -= usize::from(pardoned);
-        self.returning_count -= 1;
-    }
-
-    /// Whether starts are still counted that should not be: another would be one too many.
-    pub(super) fn is_pardoning(&self) -> bool {
-        self.pardoning_count > 0 || !self.pardons.is_empty()
+        self.hand_back();
     }
 
     pub(super) fn settled(&mut self, decided: Vec<Decided>, outcomes: Vec<SettleOutcome>) {
@@ -179,10 +166,10 @@ impl Engine<'_> {
         self.unanswered_count -= decided.len();
         let unanswered = || {
             let message = "the backend answered fewer settlements than it was given";
-            SettleOutcome::Failed(crate::Error::new(ErrorKind::Unexpected, "settle", message))
+            SettleOutcome::Failed(Error::new(ErrorKind::Unexpected, "settle", message))
         };
         let outcomes = outcomes.into_iter().chain(std::iter::repeat_with(unanswered));
-        for (Decided { message_id, key, goes }, outcome) in decided.into_iter().zip(outcomes) {
+        for (Decided { message_id, key, token, deadline, goes }, outcome) in decided.into_iter().zip(outcomes) {
             match &outcome {
                 SettleOutcome::Settled | SettleOutcome::Sent => {}
                 SettleOutcome::LeaseLost => {
@@ -194,12 +181,20 @@ impl Engine<'_> {
                         "not settled: the message will be delivered again");
                 }
             }
-            let is_gone = goes != Goes::Back && outcome.is_settled();
-            if is_gone {
+            if goes != Goes::Back && outcome.is_settled() {
                 self.gone(key, message_id, goes);
-            } else if let Some(key) = key {
-                self.return_followers(&key);
-                self.recall(key, message_id);
+                continue;
+            }
+            let Some(key) = key else { continue };
+            let holds_up = self.is_ordered && self.draining.is_none() && goes.holds_up();
+            match (outcome, deadline) {
+                (SettleOutcome::Failed(_), Some(until)) if holds_up => {
+                    self.stall(key, Stall { message_id, token, until });
+                }
+                _ => {
+                    self.return_followers(&key);
+                    self.recall(key, message_id);
+                }
             }
         }
     }
@@ -234,31 +229,6 @@ impl Engine<'_> {
         }
     }
 
-    /// Gives a delivery back as if it had never come, and its followers after it.
-    pub(super) fn send_back(&mut self, held: Held) {
-        self.returning.push(held.unsettled);
-        if let Some(key) = held.key {
-            self.return_followers(&key);
-            self.recall(key, held.message_id);
-        }
-    }
-
-    /// The delivery is no longer ours: nothing to settle, and its followers cannot overtake it.
-    pub(super) fn give_up(&mut self, held: Held) {
-        held.unsettled.discharge();
-        if let Some(key) = held.key {
-            self.return_followers(&key);
-            self.recall(key, held.message_id);
-        }
-    }
-
-    /// What a receive under way still brings of `key` must not start before `first` comes again.
-    pub(super) fn recall(&mut self, key: MessageKey, first: MessageId) {
-        if self.receiving && self.pipeline.policy.order_per_key {
-            self.recalled.insert(key, first);
-        }
-    }
-
     /// The message has left for the dead letters: its starts are of the past.
     fn forget(&mut self, message_id: MessageId) {
         let pipeline = self.pipeline;
@@ -269,12 +239,5 @@ impl Engine<'_> {
             }
             Event::Forgotten
         });
-    }
-
-    /// A start that was counted does not count.
-    pub(super) fn forgive(&mut self, message_id: &MessageId) {
-        if self.pipeline.attempts.is_some() {
-            self.pardons.push(message_id.clone());
-        }
     }
 }

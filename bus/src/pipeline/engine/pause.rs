@@ -1,7 +1,5 @@
 //! Pausing, by hand or because something is down, and the way back.
 
-use std::collections::VecDeque;
-
 use tracing::{info, warn};
 
 use crate::pipeline::gate::Cause;
@@ -95,19 +93,6 @@ impl Engine<'_> {
                 self.recall(key, first);
             }
             self.return_places(followers);
-        }
-    }
-
-    pub(super) fn return_followers(&mut self, key: &MessageKey) {
-        let followers = self.lanes.abandon(key);
-        self.return_places(followers);
-    }
-
-    pub(super) fn return_places(&mut self, places: VecDeque<usize>) {
-        for place in places {
-            if let Some(held) = self.held.try_remove(place) {
-                self.returning.push(held.unsettled);
-            }
         }
     }
 }

@@ -17,7 +17,7 @@ impl Engine<'_> {
     pub(super) fn poisoned(&mut self, held: Held, asked_for: Duration, reason: String) {
         match (self.pipeline.policy.poison, &held.key) {
             (Poison::Stop, _) => self.stand_still(held, asked_for, reason),
-            (Poison::Park, Some(key)) if self.isolates_keys => {
+            (Poison::Park, Some(key)) if self.is_ordered => {
                 self.park(key, &held.message_id, &reason);
                 self.reject(held, reason, Goes::Parked);
             }
@@ -62,7 +62,7 @@ impl Engine<'_> {
 
     /// The reason to send the head of a lane to the dead letters unprocessed: a parked message before it.
     pub(super) fn parked_behind(&self, held: &Held) -> Option<String> {
-        if self.pipeline.policy.poison != Poison::Park || !self.isolates_keys {
+        if self.pipeline.policy.poison != Poison::Park || !self.is_ordered {
             return None;
         }
         let isolations = self.pipeline.isolations.lock();
@@ -79,8 +79,8 @@ impl Engine<'_> {
         self.settle(held, |unsettled: Unsettled| unsettled.reject(reason), Goes::AfterParked);
     }
 
-    /// Later messages of the key follow from now on, even should the bus fail to take this one at once:
-    /// better a letter out of place than an effect out of order.
+    /// Later messages of the key follow from now on, even should the bus not take this one at once: better a
+    /// letter out of place than an effect out of order.
     fn park(&self, key: &MessageKey, message_id: &MessageId, reason: &str) {
         let subscription = &self.pipeline.subscription;
         warn!(%subscription, %key, %message_id, reason, "the key is parked: later messages of it go to the dead letters");
@@ -109,7 +109,7 @@ impl Engine<'_> {
     /// What a message stands still with.
     fn lot(&self, key: Option<&MessageKey>, message_id: &MessageId) -> Lot {
         match key {
-            Some(key) if self.isolates_keys => Lot::Key(key.clone()),
+            Some(key) if self.is_ordered => Lot::Key(key.clone()),
             _ => Lot::Message(message_id.clone()),
         }
     }

@@ -135,12 +135,18 @@ fn later_messages_of_a_parked_key_are_not_processed_even_when_the_bus_fails_to_t
                 rig.emptied().await;
                 assert_eq!((starts_of(&rig, "head"), starts_of(&rig, "f1")), (vec![1, 2, 3], vec![]), "{settling:?}");
                 let dead = ids(&rig.dead_letters().await);
-                assert_eq!(dead, ["f1", "head"], "{settling:?}: the first came when its lease had ended");
-                // So a replay in the order of the dead letters takes two rounds, and ends in order.
                 handling.mend();
-                rig.publish("a", &["f1", "head"]).await;
-                rig.emptied().await;
-                rig.publish("a", &["f1"]).await;
+                match settling {
+                    Settling::Failed => assert_eq!(dead, ["head", "f1"], "its key waited until its lease had ended"),
+                    Settling::LeaseLost => {
+                        assert_eq!(dead, ["f1", "head"], "a bus that has taken it away hands out the next");
+                        // So a replay in the order of the dead letters takes two rounds, and ends in order.
+                        rig.publish("a", &["f1", "head"]).await;
+                        rig.emptied().await;
+                    }
+                }
+                let again: &[&str] = if matches!(settling, Settling::Failed) { &["head", "f1"] } else { &["f1"] };
+                rig.publish("a", again).await;
                 rig.emptied().await;
             })
             .await;
