@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::panic::Location;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -44,45 +45,50 @@ impl World {
     }
 
     /// Receives over all of `receivers` at once until `count` deliveries came, and acknowledges each.
-    pub(super) async fn consume(&self, receivers: &[Arc<dyn Receiver>], count: usize) -> Vec<Event> {
-        self.consume_until(receivers, |events| came(events).len() >= count).await
+    #[track_caller]
+    pub(super) fn consume(&self, receivers: &[Arc<dyn Receiver>], count: usize) -> impl Future<Output = Vec<Event>> {
+        self.consume_until(receivers, move |events| came(events).len() >= count)
     }
 
     /// The same until `is_enough`.
-    pub(super) async fn consume_until(
+    #[track_caller]
+    pub(super) fn consume_until(
         &self,
         receivers: &[Arc<dyn Receiver>],
         is_enough: impl Fn(&[Event]) -> bool,
-    ) -> Vec<Event> {
-        let events = RefCell::new(Vec::new());
-        let enough = CancellationToken::new();
-        let consuming = receivers.iter().enumerate().map(|(place, receiver)| {
-            let (events, enough, is_enough) = (&events, &enough, &is_enough);
-            let log = move |deliveries: &[Delivery], what| {
-                let at = self.seams.clock.now();
-                let found = deliveries.iter().map(|delivery| Event { at, receiver: place, body: body(delivery), what });
-                events.borrow_mut().extend(found);
-            };
-            async move {
-                while !is_enough(&events.borrow()) {
-                    let mut into = Vec::new();
-                    tokio::select! {
-                        biased;
-                        () = enough.cancelled() => return,
-                        answer = receiver.receive(TAKE_COUNT_MAX, &mut into) => answer.expect("an open receiver receives"),
+    ) -> impl Future<Output = Vec<Event>> {
+        let step = Location::caller();
+        async move {
+            let events = RefCell::new(Vec::new());
+            let enough = CancellationToken::new();
+            let consuming = receivers.iter().enumerate().map(|(place, receiver)| {
+                let (events, enough, is_enough) = (&events, &enough, &is_enough);
+                let log = move |deliveries: &[Delivery], what| {
+                    let at = self.seams.clock.now();
+                    let found = deliveries.iter().map(|delivery| Event { at, receiver: place, body: body(delivery), what });
+                    events.borrow_mut().extend(found);
+                };
+                async move {
+                    while !is_enough(&events.borrow()) {
+                        let mut into = Vec::new();
+                        tokio::select! {
+                            biased;
+                            () = enough.cancelled() => return,
+                            answer = receiver.receive(TAKE_COUNT_MAX, &mut into) => answer.expect("an open receiver receives"),
+                        }
+                        log(&into, What::Came);
+                        // In hand for a moment: what another receiver must not have is looked for now.
+                        self.sleep(self.unit() / 1_000).await;
+                        log(&into, What::Acked);
+                        self.ack(receiver, into).await;
                     }
-                    log(&into, What::Came);
-                    // In hand for a moment: what another receiver must not have is looked for now.
-                    self.sleep(self.unit() / 1_000).await;
-                    log(&into, What::Acked);
-                    self.ack(receiver, into).await;
+                    enough.cancel();
                 }
-                enough.cancel();
-            }
-        });
-        let in_time = self.in_time(join_all(consuming)).await.is_some();
-        assert!(in_time, "not all came, only {:?}", came(&events.borrow()));
-        events.into_inner()
+            });
+            let in_time = self.in_time(join_all(consuming)).await.is_some();
+            assert!(in_time, "not all came, only {:?}, at {step}", came(&events.borrow()));
+            events.into_inner()
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A connection to the bus under test, and short words for what cases do with it.
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,35 +173,45 @@ impl World {
     }
 
     /// Receives exactly `count` deliveries; that they come at all is part of every promise.
-    pub async fn take(&self, receiver: &Arc<dyn Receiver>, count: usize) -> Vec<Delivery> {
-        let mut into = Vec::new();
-        let taking = async {
-            while into.len() < count {
-                receiver.receive(count - into.len(), &mut into).await.expect("an open receiver receives");
-            }
-        };
-        let in_time = self.in_time(taking).await.is_some();
-        assert!(in_time, "{} of {count} deliveries came: {:?}", into.len(), bodies(&into));
-        assert_eq!(into.len(), count, "receive appends at most as many as asked for");
-        into
+    #[track_caller]
+    pub fn take(&self, receiver: &Arc<dyn Receiver>, count: usize) -> impl Future<Output = Vec<Delivery>> {
+        let step = Location::caller();
+        async move {
+            let mut into = Vec::new();
+            let taking = async {
+                while into.len() < count {
+                    receiver.receive(count - into.len(), &mut into).await.expect("an open receiver receives");
+                }
+            };
+            let in_time = self.in_time(taking).await.is_some();
+            assert!(in_time, "{} of {count} deliveries came: {:?}, at {step}", into.len(), bodies(&into));
+            assert_eq!(into.len(), count, "receive appends at most as many as asked for");
+            into
+        }
     }
 
     /// Receives one delivery for each of these bodies, and answers them in this order.
-    pub async fn take_bodies<const COUNT: usize>(
+    #[track_caller]
+    pub fn take_bodies<const COUNT: usize>(
         &self,
         receiver: &Arc<dyn Receiver>,
         bodies: [&str; COUNT],
-    ) -> [Delivery; COUNT] {
-        let mut taken = self.take(receiver, COUNT).await;
-        bodies.map(|wanted| {
-            let place = taken.iter().position(|delivery| body(delivery) == wanted);
-            taken.swap_remove(place.unwrap_or_else(|| panic!("{wanted} did not come")))
-        })
+    ) -> impl Future<Output = [Delivery; COUNT]> {
+        let (step, taking) = (Location::caller(), self.take(receiver, COUNT));
+        async move {
+            let mut taken = taking.await;
+            bodies.map(|wanted| {
+                let place = taken.iter().position(|delivery| body(delivery) == wanted);
+                taken.swap_remove(place.unwrap_or_else(|| panic!("{wanted} did not come, at {step}")))
+            })
+        }
     }
 
     /// Receives one delivery.
-    pub async fn take_one(&self, receiver: &Arc<dyn Receiver>) -> Delivery {
-        self.take(receiver, 1).await.pop().expect("one was taken")
+    #[track_caller]
+    pub fn take_one(&self, receiver: &Arc<dyn Receiver>) -> impl Future<Output = Delivery> {
+        let taking = self.take(receiver, 1);
+        async move { taking.await.pop().expect("one was taken") }
     }
 
     /// What comes until nothing has come for a while.
@@ -217,9 +228,13 @@ impl World {
     }
 
     /// Asserts that nothing comes for a while, because of `why`.
-    pub async fn nothing_comes(&self, receiver: &Arc<dyn Receiver>, why: &str) {
-        let came = self.poll(receiver).await;
-        assert!(came.is_empty(), "{why}, but there came {:?}", bodies(&came));
+    #[track_caller]
+    pub fn nothing_comes(&self, receiver: &Arc<dyn Receiver>, why: &str) -> impl Future<Output = ()> {
+        let step = Location::caller();
+        async move {
+            let came = self.poll(receiver).await;
+            assert!(came.is_empty(), "{why}, but there came {:?}, at {step}", bodies(&came));
+        }
     }
 
     /// Settles a batch; all of it must be settled.
