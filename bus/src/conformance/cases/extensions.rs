@@ -50,7 +50,8 @@ async fn an_extended_lease_ends_when_it_was_said_to(world: &World) {
 /// Of a settled delivery, one of ours, one of another receiver, and one of ours.
 async fn extensions_are_answered_one_each_and_in_input_order(world: &World) {
     let (ours, theirs) = (world.declared("ours").await, world.declared("theirs").await);
-    let (receiver, other) = (world.receiver(&ours).await, world.receiver(&theirs).await);
+    // Short, so that there is something to extend below any cap.
+    let (receiver, other) = (world.leasing(&ours, 4).await, world.leasing(&theirs, 4).await);
     world.publish(&ours, &["1", "2", "3"]).await;
     world.publish(&theirs, &["4"]).await;
     let mut held = world.take(&receiver, 3).await;
@@ -58,7 +59,7 @@ async fn extensions_are_answered_one_each_and_in_input_order(world: &World) {
     let settled = held.remove(0);
     let tokens = [settled.token(), held[0].token(), theirs.token(), held[1].token()];
     world.ack(&receiver, vec![settled]).await;
-    let outcomes = receiver.extend(&tokens, 60 * world.unit()).await;
+    let outcomes = receiver.extend(&tokens, 8 * world.unit()).await;
     assert!(
         matches!(
             outcomes[..],
@@ -91,6 +92,7 @@ async fn extensions_end_at_the_cap_and_so_does_the_lease(world: &World) {
     let successor = world.successor(&receiver, &destination).await;
     // It began before it came.
     let last_end = world.seams.clock.now() + cap;
+    assert!(until <= last_end, "the first lease is {:?} longer than the cap of {cap:?}", until.since(last_end));
     loop {
         // Early enough for the way there and back.
         world.sleep(until.since(world.seams.clock.now()) / 2).await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::conformance::World;
+use crate::conformance::consume::came;
 use crate::conformance::world::{bodies, body};
 use crate::{ClockExt, ErrorKind, ExtendOutcome, SettleOutcome};
 
@@ -166,10 +167,13 @@ async fn released_deliveries_of_a_key_come_again_in_order(world: &World) {
     let destination = world.declared("released").await;
     let receiver = world.receiver(&destination).await;
     world.publish_keyed(&destination, "one", &["1", "2", "3", "4"]).await;
-    let first = world.take(&receiver, 3).await;
-    assert_eq!(bodies(&first), ["1", "2", "3"]);
+    // A bus may hand out a key one by one.
+    let first = world.poll(&receiver).await;
+    let in_hand_count = first.len().max(1);
+    assert_eq!(bodies(&first), ["1", "2", "3", "4"][..in_hand_count]);
     receiver.release(first.into_iter().rev().map(|delivery| delivery.split().1).collect()).await;
-    assert_eq!(bodies(&world.take(&receiver, 4).await), ["1", "2", "3", "4"], "however they were given back");
+    let again = came(&world.consume(&[receiver], 4).await);
+    assert_eq!(again, ["1", "2", "3", "4"], "however they were given back");
 }
 
 async fn a_released_delivery_does_not_count_as_received(world: &World) {
