@@ -20,7 +20,8 @@ pub const MESSAGE_ID_BYTES_MAX: usize = 128;
 pub struct Destination(Arc<str>);
 
 impl Destination {
-    /// Checks a name: 1–80 of `A–Z a–z 0–9 _ - .`, the intersection of what the brokers take.
+    /// Checks a name: 1–80 of `A–Z a–z 0–9 _ - .`, the intersection of what the brokers take, and
+    /// neither `.` nor `..` (no Kafka topic, and no name of a file).
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] names the offending character or length.
@@ -199,6 +200,10 @@ fn legal_name(what: &str, name: &str, bytes_max: usize) -> Result<()> {
             format!("{what} `{name}` contains {found:?}; use letters, digits, `_`, `-`, `.`"),
         ));
     }
+    if matches!(name, "." | "..") {
+        let text = format!("{what} `{name}` is a directory to many; use a name with more than dots");
+        return Err(Error::new(ErrorKind::Invalid, "name", text));
+    }
     legal_text(what, name, bytes_max)
 }
 
@@ -258,7 +263,7 @@ mod tests {
 
     #[test]
     fn names_outside_the_common_alphabet_are_refused() {
-        for bad in ["", "a b", "주문", "a/b", &"x".repeat(81)] {
+        for bad in ["", "a b", "주문", "a/b", ".", "..", &"x".repeat(81)] {
             let error = Destination::new(bad).expect_err("illegal on some broker");
             assert_eq!(error.kind(), ErrorKind::Invalid, "{bad:?}");
         }
