@@ -81,7 +81,8 @@ impl Hand {
 
     pub(crate) fn settle(&self, settlement: Settlement) -> SettleOutcome {
         let (token, verdict) = settlement.into_parts();
-        if matches!(verdict, Verdict::Nack { after } if after > DELAY_MAX) {
+        let is_ours = self.table().held.contains_key(&token);
+        if is_ours && matches!(verdict, Verdict::Nack { after } if after > DELAY_MAX) {
             // It stays ours: coming back earlier than asked for would be a promise broken in silence.
             return SettleOutcome::Failed(unsupported("settle", format!("the longest nack delay is {DELAY_MAX:?}")));
         }
