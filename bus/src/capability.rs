@@ -14,9 +14,11 @@ pub struct Capability {
     pub reach: Reach,
     /// Which order deliveries keep.
     pub order: Order,
-    /// Longest publish delay the bus keeps itself; `None`: delayed messages are refused.
+    /// Longest publish delay the bus keeps itself; `None`: delayed messages are refused. A bus that
+    /// knows no limit names a long one, such as 30 days, and refuses what is beyond.
     pub delay_max: Option<Duration>,
-    /// Longest nack delay the bus keeps itself, a longer one fails; `None`: a nack returns at once.
+    /// Longest nack delay the bus keeps itself, with a limit in any case as for publishing, and a longer
+    /// one fails; `None`: a nack returns at once.
     pub nack_delay_max: Option<Duration>,
     /// How long a delivery is ours.
     pub lease: LeaseTerms,
@@ -68,7 +70,9 @@ pub enum Reach {
 pub enum Order {
     /// None: lanes in one consumer are all there is.
     None,
-    /// Per key, over competing consumers, nacks and expired leases.
+    /// Per key, over competing consumers, nacks and expired leases: while a message is in a hand or
+    /// waits for its nack delay, no other receiver gets a later one of its key. The same receiver may
+    /// get several of a key at once, or one after the other; both keep the order.
     PerKey,
 }
 
@@ -90,7 +94,8 @@ pub struct LeaseTerms {
     pub duration: Option<Duration>,
     /// Whether [`Receiver::extend`](crate::Receiver::extend) prolongs it.
     pub extendable: bool,
-    /// Longest total time of one delivery, extensions included; `None`: no cap.
+    /// Longest total time of one delivery, extensions included; `None`: no cap. A longer lease asked
+    /// for when subscribing is cut to it.
     pub total_max: Option<Duration>,
 }
 

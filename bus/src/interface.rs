@@ -26,11 +26,14 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     /// How it is doing right now; answers from memory, without I/O.
     fn state(&self) -> BusState;
 
-    /// Makes destinations and groups exist, each with its dead letters. Idempotent. `Ok`: all of them can
-    /// be published to and subscribed to. A dropped call, and an error, leave each there or not: repeat it.
+    /// Makes destinations exist, each with its groups and dead letters. Idempotent: further groups are
+    /// added, and those not named stay. `Ok`: all of them can be published to and subscribed to. A
+    /// dropped call, and an error, leave each there or not: repeat it.
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict) when one exists with other properties,
+    /// [`Conflict`](crate::ErrorKind::Conflict) when one exists with other properties, or when a
+    /// destination and a group would be one queue on some broker (`a.b`, and group `b` of `a`): it
+    /// names both, on every bus with groups;
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for groups on a bus without them.
     async fn declare(&self, declarations: &[Declaration]) -> Result<()>;
 
@@ -56,8 +59,8 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     async fn depth(&self, subscription: &Subscription) -> Result<Depth>;
 
     /// Removes for good what waits on a subscription, ready or delayed. Messages in flight may go
-    /// with it or stay with who has them, and those published meanwhile too. A dropped call, and an
-    /// error, leave each message there or not.
+    /// with it or stay with who has them, and those published meanwhile too. What a receiver has read
+    /// ahead waits, and goes. A dropped call, and an error, leave each message there or not.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) when it was not declared,
@@ -88,7 +91,8 @@ pub trait Receiver: Send + Sync {
     /// is final.
     async fn receive(&self, max: usize, into: &mut Vec<Delivery>) -> Result<()>;
 
-    /// Settles a batch and answers per settlement, in input order.
+    /// Settles a batch and answers per settlement, in input order. What is no longer ours is
+    /// [`LeaseLost`](SettleOutcome::LeaseLost), whatever else would be wrong with the verdict.
     ///
     /// A nack for longer than [`Capability::nack_delay_max`] and a reject without
     /// [`Capability::dead_letters`] are [`Failed`](SettleOutcome::Failed)

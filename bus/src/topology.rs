@@ -27,7 +27,8 @@ impl Declaration {
 pub struct SubscribeOptions {
     /// Most unsettled deliveries the bus may have handed to this receiver.
     pub prefetch_count_max: usize,
-    /// Length of a lease, where the bus lets the receiver choose; `None`: the bus's own.
+    /// Length of a lease, where the bus lets the receiver choose, cut to
+    /// [`total_max`](crate::capability::LeaseTerms::total_max); `None`: the bus's own.
     pub lease: Option<Duration>,
 }
 
@@ -41,11 +42,13 @@ impl Default for SubscribeOptions {
 /// How many messages of a subscription are where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Depth {
-    /// Could be handed out, or will be once the message before them of their key is settled.
+    /// Could be handed out, or will be once the message before them of their key is settled. What a
+    /// receiver has read ahead and not handed out is here where the count is
+    /// [exact](crate::capability::Counting::Exact).
     pub ready_count: usize,
     /// Wait for a publish or nack delay to pass.
     pub delayed_count: usize,
-    /// Are with a receiver.
+    /// Were handed out and are not settled.
     pub in_flight_count: usize,
 }
 

@@ -52,7 +52,8 @@ pub trait Harness: Send + Sync + 'static {
         false
     }
 
-    /// Sends such a message with the broker's own client.
+    /// Sends such a message with the broker's own client: exactly these bytes, which its dead letter
+    /// must have for a body.
     ///
     /// # Errors
     /// Those of that client.
@@ -65,7 +66,9 @@ pub trait Harness: Send + Sync + 'static {
 /// Whose time a bus runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Time {
-    /// Paused time: a wait takes no time, and the case runs on one thread.
+    /// Paused time: a wait takes no time, and the case runs on one thread. For a bus whose every wait
+    /// is on the clock of its [`Seams`] or on another task: while a blocking call runs on
+    /// `spawn_blocking` time stands still. There are no sockets here.
     Virtual,
     /// The machine's.
     Real {
