@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::conformance::World;
-use crate::conformance::world::body;
+use crate::conformance::world::{bodies, body};
 use crate::{Declaration, ErrorKind, Group, SubscribeOptions, Subscription, dead_letter};
 
 super::cases! { "receive":
@@ -90,9 +90,12 @@ async fn an_undecodable_message_goes_to_the_dead_letters_with_its_bytes_and_the_
     let raw: &[u8] = b"\xff\x00 no message of ours";
     world.harness().publish_undecodable(&destination, raw).await.expect("a foreign producer sends");
     world.publish(&destination, &["next"]).await;
-    let next = world.take_one(&receiver).await;
-    assert_eq!(body(&next), "next", "what cannot be read is no delivery");
-    world.ack(&receiver, vec![next]).await;
+    // Asked for more than one, it may have taken both in one go.
+    let mut next = Vec::new();
+    let answer = world.in_time(receiver.receive(10, &mut next)).await.expect("nothing came of what was behind it");
+    answer.expect("it is no error of receive");
+    assert_eq!(bodies(&next), ["next"], "what cannot be read is no delivery");
+    world.ack(&receiver, next).await;
     let quarantined = world.take_one(&world.graves(&destination).await).await;
     assert_eq!(&quarantined.message().body()[..], raw, "its bytes are kept as they are");
     assert!(quarantined.message().headers().text(dead_letter::REASON).is_some_and(|reason| !reason.is_empty()));
