@@ -14,7 +14,7 @@ use bus::{
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{DELAY_MAX, LEASE_TOTAL_MAX, SqsOptions};
+use crate::config::{DELAY_MAX, LEASE_TOTAL_MAX, NACK_DELAY_MAX, SqsOptions};
 use crate::connect;
 use crate::consumer::{Consumer, SqsReceiver};
 use crate::error::Failure;
@@ -87,7 +87,7 @@ fn capability(options: &SqsOptions) -> Capability {
         reach: Reach::Network,
         order: if options.fifo { Order::PerKey } else { Order::None },
         delay_max: (!options.fifo).then_some(DELAY_MAX),
-        nack_delay_max: Some(LEASE_TOTAL_MAX),
+        nack_delay_max: Some(NACK_DELAY_MAX),
         lease: LeaseTerms { duration: Some(options.lease), extendable: true, total_max: Some(LEASE_TOTAL_MAX) },
         receive_count: true,
         release_uncounted: false,
@@ -128,10 +128,15 @@ impl Bus for SqsBus {
         check(options)?;
         let queue = self.queue(subscription, "subscribe").await?;
         let consumer = Consumer::open(Arc::clone(&self.shared), subscription.clone(), queue, options);
-        let mut consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
-        consumers.retain(|known| known.strong_count() > 0);
-        consumers.push(Arc::downgrade(&consumer));
-        Ok(Arc::new(SqsReceiver(consumer)))
+        let receiver = SqsReceiver(Arc::clone(&consumer));
+        {
+            let mut consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
+            consumers.retain(|known| known.strong_count() > 0);
+            consumers.push(Arc::downgrade(&consumer));
+        }
+        // A close in between stopped only those it knew.
+        self.require_open("subscribe")?;
+        Ok(Arc::new(receiver))
     }
 
     async fn depth(&self, subscription: &Subscription) -> Result<Depth> {

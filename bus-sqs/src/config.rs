@@ -13,6 +13,9 @@ pub(crate) const WIRE_BYTES_MAX: usize = 1024 * 1024;
 pub const LEASE: Duration = Duration::from_secs(30);
 /// Longest total visibility of one receive (SQS quotas): 12 hours.
 pub const LEASE_TOTAL_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+/// Longest delay of a nack that every delivery can have: its visibility ends 12 hours after it was
+/// handed out, so this leaves an hour for the handler that then asks for a delay.
+pub const NACK_DELAY_MAX: Duration = Duration::from_secs(11 * 60 * 60);
 /// Longest `DelaySeconds` (SQS quotas): 15 minutes.
 pub const DELAY_MAX: Duration = Duration::from_secs(15 * 60);
 /// Length of a long poll, unless told otherwise. SQS takes 20 s, but a poll cannot be called off:
@@ -86,6 +89,11 @@ impl SqsOptions {
 
     fn check_endpoint(&self, may_be_plain: bool) -> Result<()> {
         let Some(endpoint) = &self.endpoint else { return Ok(()) };
+        if endpoint.contains('@') {
+            // Not named: it may hold a password.
+            let text = "credentials do not belong into `endpoint`; write http://host:port and set AWS_ACCESS_KEY_ID and the like";
+            return Err(invalid(text));
+        }
         if endpoint.starts_with("https://") {
             return Ok(());
         }
@@ -195,6 +203,7 @@ mod tests {
             ("sqs://ap-northeast-2?lease=500ms", "whole seconds"),
             ("sqs://ap-northeast-2?endpoint=127.0.0.1:4566", "has no scheme"),
             ("sqs://ap-northeast-2?endpoint=http://broker:4566", "allow_plaintext=on"),
+            ("sqs://ap-northeast-2?endpoint=http://localhost:secret@broker", "do not belong into `endpoint`"),
             ("sqs://ap-northeast-2?polls=0", "from 1 to 100"),
             ("sqs://ap-northeast-2?fivo=on", "did you mean `fifo`?"),
         ] {

@@ -31,7 +31,7 @@ pub(crate) struct Consumer {
     pub(crate) subscription: Subscription,
     pub(crate) queue: Arc<Queue>,
     /// The lease asked for, in place of the queue's own.
-    pub(crate) lease: Option<Duration>,
+    lease: Option<Duration>,
     prefetch_count_max: usize,
     pub(crate) deletes: Batcher<Delete>,
     pub(crate) visibility: Batcher<ChangeVisibility>,
@@ -96,6 +96,11 @@ impl Consumer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How long a delivery is ours when it is handed out.
+    pub(crate) fn lease(&self) -> Duration {
+        self.lease.unwrap_or(self.queue.lease)
+    }
+
     pub(crate) fn now(&self) -> Moment {
         self.shared.seams.clock.now()
     }
@@ -143,12 +148,20 @@ impl Consumer {
             state.poll_count += 1;
             state.polled_count += count;
             missing = missing.saturating_sub(count);
-            self.shared.polls.spawn(poll::poll(Arc::clone(self), count));
+            // Made here, so that a poll that never runs is accounted for as well.
+            let place = PollPlace { consumer: Arc::clone(self), count, is_counted: true };
+            self.shared.polls.spawn(poll::poll(Arc::clone(self), place));
         }
     }
 
-    /// A poll failed: the next one waits.
+    /// A poll failed: the next one waits, and whoever receives hears of it.
     pub(crate) fn poll_failed(&self, error: Error) {
+        self.poll_later();
+        self.state().failure = Some(error);
+    }
+
+    /// The next poll waits, longer each time until one is answered.
+    pub(crate) fn poll_later(&self) {
         let now = self.now();
         let mut state = self.state();
         state.failure_count = state.failure_count.saturating_add(1);
@@ -156,7 +169,6 @@ impl Consumer {
         let entropy = self.shared.seams.entropy.as_ref();
         let pause = POLL_RETRY.delay(state.failure_count, entropy, "sqs poll", &self.subscription.to_string());
         state.next_poll_at = Some(now + pause);
-        state.failure = Some(error);
     }
 
     /// Makes a delivery visible again after `seconds`, without waiting for the answer.
@@ -183,10 +195,11 @@ impl Consumer {
     /// Deletes what was received and not handed out.
     pub(crate) async fn purge_buffer(&self) {
         let now = self.now();
-        let receipts: Vec<String> = {
+        let receipts: Vec<(String, Moment)> = {
             let mut state = self.state();
             let buffered: Vec<Token> = state.buffer.drain(..).map(|delivery| delivery.split().1.discharge()).collect();
-            buffered.into_iter().filter_map(|token| state.table.take(token, now)).map(|held| held.receipt).collect()
+            let held = buffered.into_iter().filter_map(|token| state.table.take(token, now));
+            held.map(|held| (held.receipt, held.deadline)).collect()
         };
         // What fails comes again when its lease ends, as if it had been published meanwhile.
         let _ = self.deletes.submit(receipts).all().await;
@@ -207,6 +220,35 @@ impl Consumer {
         let held = self.state().table.take_all();
         self.leases_changed.notify_waiters();
         self.visibility.submit(held.into_iter().map(|held| (held.receipt, 0)))
+    }
+}
+
+/// The place of one poll under way. It is given up when the poll ends in whatever way, a panic
+/// included: a receiver that believes a poll to be under way makes no other.
+pub(crate) struct PollPlace {
+    consumer: Arc<Consumer>,
+    pub(crate) count: usize,
+    is_counted: bool,
+}
+
+impl PollPlace {
+    /// Gives the place up under the lock under which its deliveries are entered.
+    pub(crate) fn end(mut self, state: &mut State) {
+        self.is_counted = false;
+        state.poll_count -= 1;
+        state.polled_count -= self.count;
+    }
+}
+
+impl Drop for PollPlace {
+    fn drop(&mut self) {
+        if self.is_counted {
+            let mut state = self.consumer.state();
+            state.poll_count -= 1;
+            state.polled_count -= self.count;
+            drop(state);
+            self.consumer.changed.notify_waiters();
+        }
     }
 }
 

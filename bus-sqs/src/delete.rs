@@ -7,7 +7,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
 };
-use bus::{ClockExt, Error, ErrorKind, Result, Seams};
+use bus::{ClockExt, Error, ErrorKind, Moment, Result, Seams};
 
 use crate::batcher::Call;
 use crate::error::{self, Failure};
@@ -28,34 +28,51 @@ pub(crate) struct Till {
     pub(crate) seams: Seams,
 }
 
-/// Deletes by receipt handle.
+/// Deletes by receipt handle, within the lease.
+///
+/// A delete that is answered after the lease has ended may have done nothing, although it
+/// "succeeded": then the lease counts as lost.
 pub(crate) struct Delete(pub(crate) Till);
+
+/// The entries of a call that the server mentioned.
+struct Mentioned {
+    done: Vec<String>,
+    failed: Vec<BatchResultErrorEntry>,
+}
 
 /// Sets what is left of a visibility timeout, in seconds from now.
 pub(crate) struct ChangeVisibility(pub(crate) Till);
 
 impl Call for Delete {
-    type Entry = String;
+    type Entry = (String, Moment);
     type Answer = Result<()>;
 
-    fn bytes(receipt: &String) -> usize {
-        receipt.len()
+    fn bytes(entry: &(String, Moment)) -> usize {
+        entry.0.len()
     }
 
-    async fn make(self: Arc<Self>, receipts: Vec<String>) -> Vec<Result<()>> {
+    async fn make(self: Arc<Self>, receipts: Vec<(String, Moment)>) -> Vec<Result<()>> {
         let call = |open: &[usize]| {
             let entries = open.iter().map(|place| {
                 let entry = DeleteMessageBatchRequestEntry::builder().id(place.to_string());
-                entry.receipt_handle(&receipts[*place]).build().map_err(unbuilt)
+                entry.receipt_handle(&receipts[*place].0).build().map_err(unbuilt)
             });
             let entries = entries.collect::<Result<Vec<_>>>();
             let call = self.0.client.delete_message_batch().queue_url(&self.0.queue.url);
             async move {
                 let answer = call.set_entries(Some(entries?)).send().await;
-                answer.map(|answer| answer.failed).map_err(|failure| Failure::of(&failure, "settle").error)
+                let answer = answer.map_err(|failure| Failure::of(&failure, "settle").error)?;
+                let done = answer.successful.into_iter().map(|entry| entry.id).collect();
+                Ok(Mentioned { done, failed: answer.failed })
             }
         };
-        self.0.in_rounds(receipts.len(), "settle", call).await
+        let results = self.0.in_rounds(receipts.len(), "settle", call).await;
+        let now = self.0.seams.clock.now();
+        let in_time = results.into_iter().zip(&receipts).map(|(result, (_, deadline))| {
+            let late = || Error::new(ErrorKind::LeaseLost, "settle", "SQS answered after the lease had ended");
+            result.and_then(|()| if now < *deadline { Ok(()) } else { Err(late()) })
+        });
+        in_time.collect()
     }
 }
 
@@ -78,7 +95,9 @@ impl Call for ChangeVisibility {
             let call = self.0.client.change_message_visibility_batch().queue_url(&self.0.queue.url);
             async move {
                 let answer = call.set_entries(Some(entries?)).send().await;
-                answer.map(|answer| answer.failed).map_err(|failure| Failure::of(&failure, "extend").error)
+                let answer = answer.map_err(|failure| Failure::of(&failure, "extend").error)?;
+                let done = answer.successful.into_iter().map(|entry| entry.id).collect();
+                Ok(Mentioned { done, failed: answer.failed })
             }
         };
         self.0.in_rounds(changes.len(), "extend", call).await
@@ -89,23 +108,25 @@ impl Till {
     /// Makes a call for all places, and again for those that failed by no fault of ours.
     async fn in_rounds<F>(&self, count: usize, operation: &'static str, call: impl Fn(&[usize]) -> F) -> Vec<Result<()>>
     where
-        F: Future<Output = Result<Vec<BatchResultErrorEntry>>> + Send,
+        F: Future<Output = Result<Mentioned>> + Send,
     {
-        let mut results: Vec<Result<()>> = (0..count).map(|_| Ok(())).collect();
+        let mut results: Vec<Result<()>> = (0..count).map(|_| Err(unmentioned(operation))).collect();
         let mut open: Vec<usize> = (0..count).collect();
         for attempt in 1..=TRY_COUNT_MAX {
             self.traffic.count();
             let mut again = Vec::new();
             match call(&open).await {
-                Ok(failed) => {
+                Ok(Mentioned { done, failed }) => {
                     self.traffic.answered();
+                    let place_of = |id: &str| id.parse::<usize>().ok().filter(|place| *place < count);
                     for place in &open {
-                        results[*place] = Ok(());
+                        results[*place] = Err(unmentioned(operation));
+                    }
+                    for place in done.iter().filter_map(|id| place_of(id)) {
+                        results[place] = Ok(());
                     }
                     for entry in failed {
-                        let Some(place) = entry.id.parse::<usize>().ok().filter(|place| *place < count) else {
-                            continue;
-                        };
+                        let Some(place) = place_of(&entry.id) else { continue };
                         let error = error::entry(&entry.code, entry.message.as_deref(), entry.sender_fault, operation);
                         if error.is_retryable() {
                             again.push(place);
@@ -131,6 +152,11 @@ impl Till {
         }
         results
     }
+}
+
+/// Taken for neither done nor failed for good.
+fn unmentioned(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Unexpected, operation, "SQS did not answer for this delivery")
 }
 
 fn unbuilt(error: impl std::fmt::Display) -> Error {

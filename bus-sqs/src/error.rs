@@ -2,7 +2,8 @@
 
 use std::error::Error as StdError;
 
-use aws_sdk_sqs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::config::http::HttpResponse;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use bus::{Error, ErrorKind};
 
 /// A failed call: the error, and whether it may have taken effect.
@@ -12,19 +13,25 @@ pub(crate) struct Failure {
     pub(crate) is_open: bool,
 }
 
+const UNREADABLE: &str = "the answer could not be read; check that `endpoint` is an SQS server";
+
 impl Failure {
     /// Reads the SDK's error. No SDK type leaves this crate: the cause is kept as text.
-    pub(crate) fn of<E, R>(failure: &SdkError<E, R>, operation: &'static str) -> Self
+    pub(crate) fn of<E>(failure: &SdkError<E, HttpResponse>, operation: &'static str) -> Self
     where
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
-        R: std::fmt::Debug + Send + Sync + 'static,
     {
-        let cause = DisplayErrorContext(failure).to_string();
+        let status = failure.raw_response().map(|response| response.status().as_u16());
         let (kind, hint, is_open) = match failure {
             SdkError::ServiceError(answer) => {
                 let code = answer.err().meta().code().unwrap_or_default();
-                let kind = kind_of(code);
-                (kind, hint_of(kind), kind == ErrorKind::Unexpected || is_server_trouble(code))
+                let kind = match kind_of(code) {
+                    ErrorKind::Unexpected => kind_of_status(status),
+                    kind => kind,
+                };
+                let hint = if code.is_empty() && kind == ErrorKind::Unexpected { UNREADABLE } else { hint_of(kind) };
+                // Throttled is told before anything is done; other troubles of a server may come after.
+                (kind, hint, matches!(kind, ErrorKind::Unexpected | ErrorKind::Unavailable))
             }
             SdkError::TimeoutError(_) => (ErrorKind::Timeout, "the server did not answer in time", true),
             _ if is_credentials(failure) => (ErrorKind::Unauthorized, hint_of(ErrorKind::Unauthorized), false),
@@ -35,16 +42,63 @@ impl Failure {
             SdkError::DispatchFailure(_) => {
                 (ErrorKind::Unavailable, "the endpoint cannot be reached; check region, `endpoint` and network", true)
             }
-            _ => (ErrorKind::Unexpected, "the answer could not be read", true),
+            // A gateway's page, most of all.
+            _ => match kind_of_status(status) {
+                ErrorKind::Unexpected => (ErrorKind::Unexpected, UNREADABLE, true),
+                kind => (kind, hint_of(kind), kind != ErrorKind::Throttled),
+            },
         };
-        Self { error: Error::new(kind, operation, hint).caused_by(cause), is_open }
+        let error = Error::new(kind, operation, hint).caused_by(cause_of(failure, status));
+        // Credentials that ended are renewed by the chain, or by who gave them: the message is as good as before.
+        let may_be_renewed = match failure {
+            SdkError::ServiceError(answer) => answer.err().meta().code().is_some_and(is_renewable),
+            _ => kind == ErrorKind::Unauthorized,
+        };
+        let is_retryable = error.is_retryable() || may_be_renewed;
+        Self { error: error.retryable(is_retryable), is_open }
     }
+}
+
+/// The server's own words, or what went wrong on the way to it, outermost first. Not the debug form
+/// of the SDK, which is a screen of headers.
+fn cause_of<E>(failure: &SdkError<E, HttpResponse>, status: Option<u16>) -> String
+where
+    E: StdError + ProvideErrorMetadata + 'static,
+{
+    if let SdkError::ServiceError(answer) = failure
+        && let Some(code) = answer.err().meta().code()
+    {
+        return format!("{code}: {}", answer.err().meta().message().unwrap_or("no explanation"));
+    }
+    let mut texts: Vec<String> = chain(failure).map(ToString::to_string).collect();
+    texts.dedup();
+    texts.extend(status.map(|status| format!("HTTP status {status}")));
+    texts.join(": ")
+}
+
+fn kind_of_status(status: Option<u16>) -> ErrorKind {
+    match status {
+        Some(401 | 403) => ErrorKind::Unauthorized,
+        Some(413) => ErrorKind::TooLarge,
+        Some(429) => ErrorKind::Throttled,
+        Some(500..) => ErrorKind::Unavailable,
+        _ => ErrorKind::Unexpected,
+    }
+}
+
+fn is_renewable(code: &str) -> bool {
+    matches!(plain(code), "ExpiredToken" | "ExpiredTokenException" | "RequestExpired")
+}
+
+/// A code without the name space some servers put before it.
+fn plain(code: &str) -> &str {
+    code.rsplit(['.', '#']).next().unwrap_or(code)
 }
 
 /// Codes from the SQS API reference, "Common errors" and the errors of each action; the long names
 /// are those of the older query protocol, which servers still send.
 fn kind_of(code: &str) -> ErrorKind {
-    match code.rsplit(['.', '#']).next().unwrap_or(code) {
+    match plain(code) {
         "QueueDoesNotExist" | "NonExistentQueue" => ErrorKind::NotFound,
         "QueueNameExists" | "QueueAlreadyExists" => ErrorKind::Conflict,
         "BatchRequestTooLong" => ErrorKind::TooLarge,
@@ -60,6 +114,7 @@ fn kind_of(code: &str) -> ErrorKind {
         | "AccessDeniedException"
         | "ExpiredToken"
         | "ExpiredTokenException"
+        | "RequestExpired"
         | "InvalidClientTokenId"
         | "UnrecognizedClientException"
         | "SignatureDoesNotMatch"
@@ -112,16 +167,22 @@ pub(crate) fn entry(code: &str, message: Option<&str>, sender_fault: bool, opera
     let kind = match kind_of(code) {
         ErrorKind::Unexpected if sender_fault => ErrorKind::Invalid,
         ErrorKind::Unexpected => ErrorKind::Unavailable,
+        // How FIFO queues say that a lease is over.
+        ErrorKind::Invalid if message.is_some_and(|text| text.contains("ReceiptHandle")) => ErrorKind::LeaseLost,
         kind => kind,
     };
+    // Too much at once counts as the sender's fault and passes nevertheless.
+    let is_retryable = kind == ErrorKind::Throttled || (!sender_fault && kind != ErrorKind::LeaseLost);
     Error::new(kind, operation, hint_of(kind))
         .caused_by(format!("{code}: {}", message.unwrap_or("no explanation")))
-        .retryable(!sender_fault)
+        .retryable(is_retryable)
 }
 
 /// One failure, told once more: an error cannot be cloned.
 pub(crate) fn again(error: &Error, operation: &'static str) -> Error {
-    Error::new(error.kind(), operation, error.to_string()).retryable(error.is_retryable())
+    let text = error.to_string();
+    let text = text.strip_prefix(error.operation()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&text);
+    Error::new(error.kind(), operation, text).retryable(error.is_retryable())
 }
 
 fn is_credentials(failure: &(dyn StdError + 'static)) -> bool {
@@ -164,9 +225,18 @@ mod tests {
     }
 
     #[test]
+    fn a_receipt_that_has_expired_is_a_lost_lease_on_fifo_queues_too() {
+        let text = "Value AQEB for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.";
+        let error = entry("InvalidParameterValue", Some(text), true, "settle");
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::LeaseLost, false));
+    }
+
+    #[test]
     fn only_what_is_not_the_senders_fault_is_retried() {
         assert!(!entry("InvalidMessageContents", None, true, "publish").is_retryable());
         assert!(entry("InternalFailure", Some("busy"), false, "publish").is_retryable());
         assert_eq!(entry("SomethingNew", None, true, "publish").kind(), ErrorKind::Invalid);
+        // SQS calls this the sender's fault.
+        assert!(entry("RequestThrottled", None, true, "publish").is_retryable());
     }
 }

@@ -55,8 +55,10 @@ struct Ready {
 pub(crate) async fn publish(shared: &Shared, batch: Vec<Outgoing>) -> Vec<PublishOutcome> {
     let mut outcomes: Vec<Option<PublishOutcome>> = batch.iter().map(|_| None).collect();
     let mut ready = Vec::with_capacity(batch.len());
+    // A missing queue is asked for once a batch, not once a message.
+    let mut missing = BTreeSet::new();
     for (place, outgoing) in batch.into_iter().enumerate() {
-        match prepare(shared, place, outgoing).await {
+        match prepare(shared, place, outgoing, &mut missing).await {
             Ok(prepared) => ready.push(prepared),
             Err(error) => outcomes[place] = Some(PublishOutcome::Refused(error)),
         }
@@ -119,7 +121,12 @@ async fn send_wave(
     }
 }
 
-async fn prepare(shared: &Shared, place: usize, outgoing: Outgoing) -> Result<Ready> {
+async fn prepare(
+    shared: &Shared,
+    place: usize,
+    outgoing: Outgoing,
+    missing: &mut BTreeSet<Destination>,
+) -> Result<Ready> {
     if shared.closing.is_cancelled() {
         return Err(crate::shared::closed("publish"));
     }
@@ -129,10 +136,13 @@ async fn prepare(shared: &Shared, place: usize, outgoing: Outgoing) -> Result<Re
         return Err(too_large(&message, bytes, bytes_max));
     }
     let delay_seconds = delay_seconds(shared.options.fifo, &message, delay)?;
-    let queue = shared.queues.find(&destination).await?.ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, "publish", "no such destination; declare it first")
-            .with("destination", &destination)
-    })?;
+    let found = if missing.contains(&destination) { None } else { shared.queues.find(&destination).await? };
+    let Some(queue) = found else {
+        let text = "no such destination; declare it first";
+        let error = Error::new(ErrorKind::NotFound, "publish", text).with("destination", &destination);
+        missing.insert(destination);
+        return Err(error);
+    };
     let wire = to_wire(&message);
     if wire.bytes > queue.bytes_max.min(WIRE_BYTES_MAX) {
         return Err(too_large(&message, wire.bytes, queue.bytes_max.min(WIRE_BYTES_MAX)).with("queue", &queue.url));

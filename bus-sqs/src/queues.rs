@@ -70,10 +70,11 @@ impl Queues {
         if let Some(known) = self.known(destination) {
             return Ok(Some(known));
         }
-        let Some(dead_letters) = self.look_up(&destination.dead_letters()?, None).await? else {
-            return self.remember(self.look_up(destination, None).await?);
-        };
-        self.remember(self.look_up(destination, Some(Arc::new(dead_letters))).await?)
+        let Some(mut queue) = self.look_up(destination, None).await? else { return Ok(None) };
+        queue.dead_letters = self.look_up(&destination.dead_letters()?, None).await?.map(Arc::new);
+        let queue = Arc::new(queue);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(Some(Arc::clone(known.entry(destination.clone()).or_insert(queue))))
     }
 
     /// The server says that a queue does not exist. Makes it again if it was declared here.
@@ -123,10 +124,8 @@ impl Queues {
         self.make_alone(destination).await
     }
 
+    /// Asks the server each time: what was known of a queue does not tell that it is still there.
     async fn make_alone(&self, destination: &Destination) -> Result<Arc<Queue>> {
-        if let Some(known) = self.known(destination).filter(|known| known.dead_letters.is_some()) {
-            return Ok(known);
-        }
         let grave = destination.dead_letters()?;
         let dead_letters = match self.look_up(&grave, None).await? {
             Some(found) => found,
@@ -144,7 +143,7 @@ impl Queues {
         let queue = Arc::new(queue);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(dead_letters) = &queue.dead_letters {
-            known.entry(grave).or_insert_with(|| Arc::clone(dead_letters));
+            known.insert(grave, Arc::clone(dead_letters));
         }
         known.insert(destination.clone(), Arc::clone(&queue));
         Ok(queue)
@@ -202,7 +201,10 @@ impl Queues {
             destination: destination.clone(),
             url,
             arn: found.get(&Name::QueueArn).cloned().unwrap_or_default(),
-            lease: number(Name::VisibilityTimeout).map_or(self.options.lease, Duration::from_secs),
+            // A queue whose timeout is nothing would hand everything to everybody.
+            lease: number(Name::VisibilityTimeout)
+                .filter(|seconds| *seconds > 0)
+                .map_or(self.options.lease, Duration::from_secs),
             bytes_max: number(Name::MaximumMessageSize)
                 .and_then(|bytes| usize::try_from(bytes).ok())
                 .unwrap_or(crate::config::WIRE_BYTES_MAX),
@@ -245,15 +247,6 @@ impl Queues {
 
     fn known(&self, destination: &Destination) -> Option<Arc<Queue>> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).get(destination).cloned()
-    }
-
-    fn remember(&self, found: Option<Queue>) -> Result<Option<Arc<Queue>>> {
-        let found = found.map(Arc::new);
-        if let Some(queue) = &found {
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            known.insert(queue.destination.clone(), Arc::clone(queue));
-        }
-        Ok(found)
     }
 
     fn declared(&self) -> MutexGuard<'_, BTreeSet<Destination>> {

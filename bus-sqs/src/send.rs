@@ -56,6 +56,9 @@ impl Call for Send {
         let mut round = Round { open: (0..batch.len()).collect(), failure: None };
         for attempt in 1..=TRY_COUNT_MAX {
             round = self.round(&batch, round.open, &mut outcomes).await;
+            if round.open.len() > 1 && round.failure.as_ref().is_some_and(is_about_content) {
+                round = self.one_by_one(&batch, round.open, &mut outcomes).await;
+            }
             let may_go_on = round.failure.as_ref().is_none_or(Error::is_retryable);
             if round.open.is_empty() || attempt == TRY_COUNT_MAX || !may_go_on {
                 break;
@@ -71,6 +74,23 @@ impl Call for Send {
 }
 
 impl Send {
+    /// The call as a whole was refused for what is in it, perhaps for one entry, and entries of several
+    /// callers share a call: each goes alone, so that nobody pays for another's message.
+    async fn one_by_one(&self, batch: &[Parcel], open: Vec<usize>, outcomes: &mut [Option<PublishOutcome>]) -> Round {
+        let mut rest = Round { open: Vec::new(), failure: None };
+        for place in open {
+            let alone = self.round(batch, vec![place], outcomes).await;
+            match alone.failure {
+                Some(error) if !error.is_retryable() => outcomes[place] = Some(PublishOutcome::Refused(error)),
+                failure => {
+                    rest.open.extend(alone.open);
+                    rest.failure = failure.or(rest.failure);
+                }
+            }
+        }
+        rest
+    }
+
     /// One call for what is open; fills in what it decides.
     async fn round(&self, batch: &[Parcel], open: Vec<usize>, outcomes: &mut [Option<PublishOutcome>]) -> Round {
         let answer = match self.send(batch, &open).await {
@@ -143,6 +163,10 @@ impl Send {
         }
         answer
     }
+}
+
+fn is_about_content(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Unsupported)
 }
 
 fn entry(place: usize, parcel: &Parcel) -> Result<Entry> {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use bus::dead_letter::{self, Rejection};
 use bus::{
-    Error, ErrorKind, ExtendOutcome, Message, PublishOutcome, Result, SettleOutcome, Settlement, Token, Verdict,
+    Error, ErrorKind, ExtendOutcome, Message, Moment, PublishOutcome, Result, SettleOutcome, Settlement, Token, Verdict,
 };
+
+use futures_util::future::join_all;
 
 use crate::config::LEASE_TOTAL_MAX;
 use crate::consumer::{Consumer, safely};
@@ -15,7 +17,7 @@ use crate::table::Held;
 /// What is left to do for one settlement.
 enum Step {
     Answered(SettleOutcome),
-    Delete(String),
+    Delete(String, Moment),
     PutBack(String, i32),
     Bury(Token, Box<Message>),
 }
@@ -23,25 +25,28 @@ enum Step {
 pub(crate) async fn settle(consumer: &Consumer, batch: Vec<Settlement>) -> Vec<SettleOutcome> {
     let steps: Vec<Step> = batch.into_iter().map(|settlement| begin(consumer, settlement)).collect();
     // Everything is handed in before the first answer is awaited: calls are full and run side by side.
-    let deletes =
-        steps.iter().filter_map(|step| if let Step::Delete(receipt) = step { Some(receipt.clone()) } else { None });
+    let deletes = steps.iter().filter_map(|step| match step {
+        Step::Delete(receipt, deadline) => Some((receipt.clone(), *deadline)),
+        _ => None,
+    });
     let deleted = consumer.deletes.submit(deletes);
     let put_backs = steps.iter().filter_map(|step| match step {
         Step::PutBack(receipt, seconds) => Some((receipt.clone(), *seconds)),
         _ => None,
     });
     let put_back = consumer.visibility.submit(put_backs);
-    let mut buried = Vec::new();
-    for step in &steps {
-        if let Step::Bury(token, message) = step {
-            buried.push(reject(consumer, *token, message.as_ref().clone()).await);
-        }
-    }
+    // There is room now, whether or not somebody waits for the answers.
+    consumer.changed.notify_waiters();
+    let burials = steps.iter().filter_map(|step| match step {
+        Step::Bury(token, message) => Some(reject(consumer, *token, message.as_ref().clone())),
+        _ => None,
+    });
+    let buried = join_all(burials).await;
     let (mut deleted, mut put_back) = (deleted.all().await.into_iter(), put_back.all().await.into_iter());
     let mut buried = buried.into_iter();
     let outcome = |step| match step {
         Step::Answered(outcome) => outcome,
-        Step::Delete(_) => outcome_of(deleted.next().flatten()),
+        Step::Delete(..) => outcome_of(deleted.next().flatten()),
         Step::PutBack(..) => outcome_of(put_back.next().flatten()),
         Step::Bury(..) => buried.next().unwrap_or_else(|| outcome_of(None)),
     };
@@ -54,7 +59,7 @@ fn begin(consumer: &Consumer, settlement: Settlement) -> Step {
     let mut state = consumer.state();
     let Some(held) = state.table.get(token, now) else { return Step::Answered(SettleOutcome::LeaseLost) };
     match verdict {
-        Verdict::Ack => taken(state.table.take(token, now), |held| Step::Delete(held.receipt)),
+        Verdict::Ack => taken(state.table.take(token, now), |held| Step::Delete(held.receipt, held.deadline)),
         Verdict::Nack { after } if now + after > held.cap => {
             let text = format!("SQS keeps a message back for at most {LEASE_TOTAL_MAX:?} from its receive");
             Step::Answered(SettleOutcome::Failed(Error::new(ErrorKind::Unsupported, "settle", text)))
@@ -87,7 +92,7 @@ async fn reject(consumer: &Consumer, token: Token, message: Message) -> SettleOu
     }
     let held = consumer.state().table.take(token, consumer.now());
     let Some(held) = held else { return SettleOutcome::LeaseLost };
-    outcome_of(consumer.deletes.submit([held.receipt]).all().await.pop().flatten())
+    outcome_of(consumer.deletes.submit([(held.receipt, held.deadline)]).all().await.pop().flatten())
 }
 
 /// Puts a marked message into the dead letters.

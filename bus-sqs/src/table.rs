@@ -2,12 +2,18 @@
 //!
 //! A delete that comes too late "succeeds" on a standard queue and does nothing, so the server
 //! cannot be asked whether a delivery is still ours. Deadlines are counted from before the call
-//! that began or prolonged the lease, so they end here no later than there.
+//! that prolonged the lease, and those of a receive from when its poll can have handed out last, so
+//! they end here no later than there.
+
+use std::time::Duration;
 
 use bus::{Message, Moment, Token};
 use slab::Slab;
 
 use crate::config::LEASE_TOTAL_MAX;
+
+/// Kept off the cap: the longest poll, and as much again as a call may take.
+const CAP_MARGIN: Duration = Duration::from_secs(30);
 
 /// One delivery.
 #[derive(Debug)]
@@ -17,7 +23,8 @@ pub(crate) struct Held {
     pub(crate) message: Message,
     pub(crate) receive_count: Option<u32>,
     pub(crate) deadline: Moment,
-    /// When SQS ends it whatever happens: 12 hours after it was received.
+    /// When SQS ends it whatever happens: 12 hours after it was handed out, with a margin for what
+    /// is not known of that moment. An extension beyond it would be refused and not cut short.
     pub(crate) cap: Moment,
 }
 
@@ -30,7 +37,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Adds a delivery received by a call that was answered at `received`.
+    /// Adds a delivery handed out at `received` or up to a long poll before.
     pub(crate) fn add(
         &mut self,
         receipt: String,
@@ -41,7 +48,7 @@ impl Table {
     ) -> Token {
         self.last_epoch += 1;
         let epoch = self.last_epoch;
-        let cap = received + LEASE_TOTAL_MAX;
+        let cap = received + (LEASE_TOTAL_MAX - CAP_MARGIN);
         let slot = self.slots.insert(Held { epoch, receipt, message, receive_count, deadline, cap });
         Token { slot: slot as u64, epoch }
     }
@@ -95,8 +102,6 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bus::MessageId;
 
     use super::*;
