@@ -18,7 +18,7 @@ use crate::{SqsBus, SqsOptions};
 /// | `wait` | seconds, to 20 | length of a long poll, and so of a shutdown |
 /// | `polls` | 1–100 | most polls under way of one receiver |
 /// | `receive_count_max` | 1–1000 | receives after which SQS itself moves a message to the dead letters |
-/// | `message_bytes_max` | to 1048576 | largest message |
+/// | `message_bytes_max` | to 720896 | largest message: body, key and headers |
 /// | `allow_plaintext` | `on`, `off` | whether an `http://` endpoint may be off loopback |
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SqsBackend;

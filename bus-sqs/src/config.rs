@@ -9,6 +9,9 @@ use bus::{BusUrl, Error, ErrorKind, Result};
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// Most bytes in one message or batch, attributes included (SQS quotas, 2025: 1 MiB).
 pub(crate) const WIRE_BYTES_MAX: usize = 1024 * 1024;
+/// Largest `message_bytes_max`: 704 KiB are 939 KiB as base64, and the rest is room for the names of
+/// attributes, the packing of headers and the provenance of a dead letter.
+pub const MESSAGE_BYTES_MAX_MAX: usize = 704 * 1024;
 /// Visibility timeout of queues declared here, unless told otherwise: that of SQS itself.
 pub const LEASE: Duration = Duration::from_secs(30);
 /// Longest total visibility of one receive (SQS quotas): 12 hours.
@@ -81,7 +84,7 @@ impl SqsOptions {
             poll_count_max: number(url, "polls", POLL_COUNT_MAX, 1, 100)?,
             receive_count_max: u32::try_from(number(url, "receive_count_max", RECEIVE_COUNT_MAX as usize, 1, 1_000)?)
                 .unwrap_or(RECEIVE_COUNT_MAX),
-            message_bytes_max: number(url, "message_bytes_max", MESSAGE_BYTES_MAX, 1, WIRE_BYTES_MAX)?,
+            message_bytes_max: number(url, "message_bytes_max", MESSAGE_BYTES_MAX, 1, MESSAGE_BYTES_MAX_MAX)?,
         };
         options.check_endpoint(switch(url, "allow_plaintext")?)?;
         Ok(options)
@@ -204,6 +207,7 @@ mod tests {
             ("sqs://ap-northeast-2?endpoint=127.0.0.1:4566", "has no scheme"),
             ("sqs://ap-northeast-2?endpoint=http://broker:4566", "allow_plaintext=on"),
             ("sqs://ap-northeast-2?endpoint=http://localhost:secret@broker", "do not belong into `endpoint`"),
+            ("sqs://ap-northeast-2?message_bytes_max=1048576", "from 1 to 720896"),
             ("sqs://ap-northeast-2?polls=0", "from 1 to 100"),
             ("sqs://ap-northeast-2?fivo=on", "did you mean `fifo`?"),
         ] {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use aws_sdk_sqs::types::{Message as Received, MessageAttributeValue, MessageSystemAttributeName};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bus::{Error, ErrorKind, Headers, Message, MessageId, MessageKey, Result};
+use bus::{Error, ErrorKind, Headers, Message, MessageId, MessageKey, Result, dead_letter};
 use bytes::Bytes;
 
 /// Our own attributes; a header of such a name is packed.
@@ -73,8 +73,31 @@ pub(crate) fn to_wire(message: &Message) -> Wire {
     if !packed.is_empty() {
         attributes.insert(PACKED_HEADERS.to_owned(), serde_json::json!(packed).to_string());
     }
-    let attribute_bytes: usize = attributes.iter().map(|(name, value)| name.len() + "String".len() + value.len()).sum();
-    Wire { bytes: body.len() + attribute_bytes, body, attributes }
+    Wire { bytes: body.len() + attribute_bytes(&attributes), body, attributes }
+}
+
+/// The message as it was received: without the marks of a rejection, and a foreign one without our
+/// id. What does not fit even so, because attributes we cannot name have to be packed, goes alone.
+pub(crate) fn to_bare_wire(message: &Message, bytes_max: usize) -> Wire {
+    let mut bare = message.clone();
+    for name in [dead_letter::REASON, dead_letter::DESTINATION, dead_letter::RECEIVE_COUNT, dead_letter::AT] {
+        bare.headers_mut().remove(name);
+    }
+    let mut wire = to_wire(&bare);
+    if message.is_foreign() {
+        wire.attributes.remove(ID);
+        wire.bytes = wire.body.len() + attribute_bytes(&wire.attributes);
+    }
+    if message.is_foreign() && wire.bytes > bytes_max {
+        // What is needed to read the body stays.
+        wire.attributes.retain(|name, _| name == BODY_ENCODING);
+        wire.bytes = wire.body.len() + attribute_bytes(&wire.attributes);
+    }
+    wire
+}
+
+fn attribute_bytes(attributes: &BTreeMap<String, String>) -> usize {
+    attributes.iter().map(|(name, value)| name.len() + "String".len() + value.len()).sum()
 }
 
 /// What the SDK takes.

@@ -60,8 +60,8 @@ impl Call for Delete {
             let entries = entries.collect::<Result<Vec<_>>>();
             let call = self.0.client.delete_message_batch().queue_url(&self.0.queue.url);
             async move {
-                let answer = call.set_entries(Some(entries?)).send().await;
-                let answer = answer.map_err(|failure| Failure::of(&failure, "settle").error)?;
+                let answer = call.set_entries(Some(entries.map_err(Failure::before)?)).send().await;
+                let answer = answer.map_err(|failure| Failure::of(&failure, "settle"))?;
                 let done = answer.successful.into_iter().map(|entry| entry.id).collect();
                 Ok(Mentioned { done, failed: answer.failed })
             }
@@ -94,8 +94,8 @@ impl Call for ChangeVisibility {
             let entries = entries.collect::<Result<Vec<_>>>();
             let call = self.0.client.change_message_visibility_batch().queue_url(&self.0.queue.url);
             async move {
-                let answer = call.set_entries(Some(entries?)).send().await;
-                let answer = answer.map_err(|failure| Failure::of(&failure, "extend").error)?;
+                let answer = call.set_entries(Some(entries.map_err(Failure::before)?)).send().await;
+                let answer = answer.map_err(|failure| Failure::of(&failure, "extend"))?;
                 let done = answer.successful.into_iter().map(|entry| entry.id).collect();
                 Ok(Mentioned { done, failed: answer.failed })
             }
@@ -108,7 +108,7 @@ impl Till {
     /// Makes a call for all places, and again for those that failed by no fault of ours.
     async fn in_rounds<F>(&self, count: usize, operation: &'static str, call: impl Fn(&[usize]) -> F) -> Vec<Result<()>>
     where
-        F: Future<Output = Result<Mentioned>> + Send,
+        F: Future<Output = Result<Mentioned, Failure>> + Send,
     {
         let mut results: Vec<Result<()>> = (0..count).map(|_| Err(unmentioned(operation))).collect();
         let mut open: Vec<usize> = (0..count).collect();
@@ -134,9 +134,10 @@ impl Till {
                         results[place] = Err(error);
                     }
                 }
-                Err(error) => {
+                Err(failure) => {
+                    self.traffic.failed(&failure);
+                    let error = failure.error;
                     if error.is_retryable() {
-                        self.traffic.troubled(&error);
                         again.clone_from(&open);
                     }
                     for place in &open {

@@ -11,6 +11,8 @@ pub(crate) struct Failure {
     pub(crate) error: Error,
     /// The request may have reached the server although no answer came.
     pub(crate) is_open: bool,
+    /// Other calls will meet it too: it is about the server or who we are, not about one queue.
+    pub(crate) concerns_all: bool,
 }
 
 const UNREADABLE: &str = "the answer could not be read; check that `endpoint` is an SQS server";
@@ -55,7 +57,16 @@ impl Failure {
             _ => kind == ErrorKind::Unauthorized,
         };
         let is_retryable = error.is_retryable() || may_be_renewed;
-        Self { error: error.retryable(is_retryable), is_open }
+        let is_denied = matches!(failure, SdkError::ServiceError(answer)
+            if answer.err().meta().code().is_some_and(|code| plain(code).contains("AccessDenied")));
+        use ErrorKind::{Throttled, Timeout, Unauthorized, Unavailable, Unexpected};
+        let concerns_all = !is_denied && matches!(kind, Throttled | Timeout | Unauthorized | Unavailable | Unexpected);
+        Self { error: error.retryable(is_retryable), is_open, concerns_all }
+    }
+
+    /// A failure before anything was sent.
+    pub(crate) fn before(error: Error) -> Self {
+        Self { error, is_open: false, concerns_all: false }
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) async fn poll(consumer: Arc<Consumer>, place: PollPlace) {
                     Err(error) => consumer.poll_failed(error),
                 }
             } else {
-                consumer.shared.traffic.troubled(&failure.error);
+                consumer.shared.traffic.failed(&failure);
                 consumer.poll_failed(failure.error);
             }
         }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use bus::{
     Destination, Error, ErrorKind, Message, MessageKey, Outgoing, PublishOutcome, Result, dead_letter, emulation,
 };
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::batcher::{Batcher, Limits};
 use crate::config::{DELAY_MAX, WIRE_BYTES_MAX};
-use crate::convert::to_wire;
+use crate::convert::{to_bare_wire, to_wire};
 use crate::send::{Parcel, Send};
 use crate::shared::Shared;
 
@@ -154,12 +155,21 @@ async fn prepare(
 
 /// A message for the dead letters. It gets a group of its own: a group shows one message at a time,
 /// and whoever reads dead letters wants to see them all.
-pub(crate) fn dead_parcel_of(shared: &Shared, message: &Message) -> Parcel {
+///
+/// A foreign message may be as large as SQS takes and leave no room for its provenance. Then it is
+/// kept without: refused it would come again for ever.
+pub(crate) fn dead_parcel_of(shared: &Shared, message: &Message, bytes_max: usize) -> Parcel {
     let fifo = shared.options.fifo.then(|| {
         let id = deduplication_id_of(message);
         (id.clone(), id)
     });
-    Parcel { wire: to_wire(message), delay_seconds: 0, fifo }
+    let mut wire = to_wire(message);
+    if wire.bytes > bytes_max {
+        let reason = message.headers().text(dead_letter::REASON);
+        warn!(message_id = %message.id(), reason, "too large for its provenance: kept in the dead letters without");
+        wire = to_bare_wire(message, bytes_max);
+    }
+    Parcel { wire, delay_seconds: 0, fifo }
 }
 
 fn fifo_of(shared: &Shared, message: &Message) -> Option<(String, String)> {

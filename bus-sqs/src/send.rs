@@ -97,15 +97,15 @@ impl Send {
             Err(failure) if failure.error.kind() == ErrorKind::NotFound => {
                 match self.queues.recover(&self.destination).await {
                     Ok(_) => self.send(batch, &open).await,
-                    Err(error) => Err(Failure { error, is_open: false }),
+                    Err(error) => Err(Failure::before(error)),
                 }
             }
             answer => answer,
         };
         let answer = match answer {
             Ok(answer) => answer,
-            Err(Failure { error, is_open: false }) => return Round { open, failure: Some(error) },
-            Err(Failure { error, is_open: true }) => {
+            Err(Failure { error, is_open: false, .. }) => return Round { open, failure: Some(error) },
+            Err(Failure { error, is_open: true, .. }) => {
                 for place in open {
                     outcomes[place] = Some(PublishOutcome::Unknown(error::again(&error, "publish")));
                 }
@@ -146,20 +146,18 @@ impl Send {
         batch: &[Parcel],
         open: &[usize],
     ) -> Result<aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput, Failure> {
-        let closed = |error| Failure { error, is_open: false };
-        let queue = self.queues.find(&self.destination).await.map_err(closed)?.ok_or_else(|| {
-            closed(Error::new(ErrorKind::NotFound, "publish", "no such destination; declare it first"))
+        let queue = self.queues.find(&self.destination).await.map_err(Failure::before)?.ok_or_else(|| {
+            Failure::before(Error::new(ErrorKind::NotFound, "publish", "no such destination; declare it first"))
         })?;
         let mut call = self.client.send_message_batch().queue_url(&queue.url);
         for place in open {
-            call = call.entries(entry(*place, &batch[*place]).map_err(closed)?);
+            call = call.entries(entry(*place, &batch[*place]).map_err(Failure::before)?);
         }
         self.traffic.count();
         let answer = call.send().await.map_err(|failure| Failure::of(&failure, "publish"));
         match &answer {
             Ok(_) => self.traffic.answered(),
-            Err(failure) if failure.error.kind() != ErrorKind::NotFound => self.traffic.troubled(&failure.error),
-            Err(_) => {}
+            Err(failure) => self.traffic.failed(failure),
         }
         answer
     }

@@ -9,7 +9,7 @@ use bus::{
 
 use futures_util::future::join_all;
 
-use crate::config::LEASE_TOTAL_MAX;
+use crate::config::{LEASE_TOTAL_MAX, NACK_DELAY_MAX, WIRE_BYTES_MAX};
 use crate::consumer::{Consumer, safely};
 use crate::publish::{dead_parcel_of, whole_seconds};
 use crate::table::Held;
@@ -60,8 +60,10 @@ fn begin(consumer: &Consumer, settlement: Settlement) -> Step {
     let Some(held) = state.table.get(token, now) else { return Step::Answered(SettleOutcome::LeaseLost) };
     match verdict {
         Verdict::Ack => taken(state.table.take(token, now), |held| Step::Delete(held.receipt, held.deadline)),
-        Verdict::Nack { after } if now + after > held.cap => {
-            let text = format!("SQS keeps a message back for at most {LEASE_TOTAL_MAX:?} from its receive");
+        Verdict::Nack { after } if after > NACK_DELAY_MAX || now + after > held.cap => {
+            let text = format!(
+                "a message is kept back for at most {NACK_DELAY_MAX:?}, and {LEASE_TOTAL_MAX:?} after its receive SQS ends that"
+            );
             Step::Answered(SettleOutcome::Failed(Error::new(ErrorKind::Unsupported, "settle", text)))
         }
         Verdict::Nack { after } => {
@@ -102,7 +104,7 @@ pub(crate) async fn bury(consumer: &Consumer, message: Message) -> Result<()> {
             "nothing keeps dead letters of this destination; declare it, ack the message, or nack it with a delay";
         return Err(Error::new(ErrorKind::Unsupported, "settle", text).with("subscription", &consumer.subscription));
     };
-    let parcel = dead_parcel_of(&consumer.shared, &message);
+    let parcel = dead_parcel_of(&consumer.shared, &message, grave.bytes_max.min(WIRE_BYTES_MAX));
     let sender = consumer.shared.senders.of(&grave.destination, &consumer.shared);
     match sender.submit([parcel]).all().await.pop().flatten() {
         Some(PublishOutcome::Accepted(_)) => Ok(()),

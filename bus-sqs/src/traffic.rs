@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use bus::{BusState, Error};
+use bus::BusState;
 use tracing::{info, warn};
+
+use crate::error::Failure;
 
 /// Counts calls and remembers the last trouble.
 #[derive(Debug, Default)]
@@ -30,8 +32,10 @@ impl Traffic {
         }
     }
 
-    /// A call failed for a reason that others will meet too.
-    pub(crate) fn troubled(&self, error: &Error) {
+    /// A call failed. What others will meet too is the state of the bus; what is about one queue, such
+    /// as a policy that denies it, is told to who called and says nothing of the others.
+    pub(crate) fn failed(&self, failure: &Failure) {
+        let Failure { error, concerns_all: true, .. } = failure else { return };
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if trouble.replace(error.to_string()).is_none() {
             warn!(%error, "SQS does not serve; trying again, nothing is lost");

@@ -160,3 +160,47 @@ async fn a_declaration_looks_at_the_server_each_time() {
     let made: Vec<_> = server.asked("CreateQueue").iter().map(|asked| asked.body["QueueName"].clone()).collect();
     assert_eq!(made, ["orders-dlq", "orders"]);
 }
+
+/// As large as SQS takes: there is no room for what is said about it.
+#[tokio::test]
+async fn the_largest_unreadable_message_is_kept_without_its_provenance() {
+    let server = Server::start(|asked, before| match (asked.action.as_str(), before) {
+        ("ReceiveMessage", 0) => {
+            let mut found = messages(&["raw"]);
+            found["Messages"][0]["Body"] = json!("x".repeat(1024 * 1024 - 30));
+            found["Messages"][0]["MessageAttributes"] =
+                json!({"x-body-encoding": {"DataType": "String", "StringValue": "rot13"}});
+            Answer::Done(found)
+        }
+        _ => Answer::Usual,
+    })
+    .await;
+    let bus = bus(&server, "").await;
+    let receiver = receiver(bus.as_ref(), SubscribeOptions::default()).await;
+    let mut deliveries = Vec::new();
+    let mut receiving = receiver.receive(1, &mut deliveries);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(receiving.as_mut().poll(&mut context).is_pending());
+    server.until("DeleteMessageBatch", 1).await;
+    let entry = &server.asked("SendMessageBatch")[0].entries()[0];
+    assert_eq!(entry["MessageBody"].as_str().map(str::len), Some(1024 * 1024 - 30));
+    assert!(
+        entry["MessageAttributes"].as_object().is_none_or(serde_json::Map::is_empty),
+        "{}",
+        entry["MessageAttributes"]
+    );
+}
+
+#[tokio::test]
+async fn a_queue_that_is_denied_does_not_bring_the_bus_down() {
+    let server = Server::start(|asked, _| match asked.action.as_str() {
+        "ReceiveMessage" => Answer::Fault(403, "AccessDenied", "not this one"),
+        _ => Answer::Usual,
+    })
+    .await;
+    let bus = bus(&server, "").await;
+    let receiver = receiver(bus.as_ref(), SubscribeOptions::default()).await;
+    let error = receiver.receive(1, &mut Vec::new()).await.expect_err("denied");
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unauthorized, false), "{error}");
+    assert_eq!(bus.state(), bus::BusState::Up);
+}

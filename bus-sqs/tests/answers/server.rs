@@ -65,7 +65,7 @@ impl Server {
 
     /// Calls of one action so far.
     pub(crate) fn asked(&self, action: &str) -> Vec<Asked> {
-        let asked = self.desk.asked.lock().unwrap();
+        let asked = self.desk.asked.lock().expect("no script panics");
         asked.iter().filter(|asked| asked.action == action).cloned().collect()
     }
 
@@ -93,7 +93,7 @@ async fn serve(mut stream: TcpStream, desk: Arc<Desk>) {
     let mut read = Vec::new();
     while let Some(asked) = request(&mut stream, &mut read).await {
         let before = {
-            let mut log = desk.asked.lock().unwrap();
+            let mut log = desk.asked.lock().expect("no script panics");
             let before = log.iter().filter(|known| known.action == asked.action).count();
             log.push(asked.clone());
             before
