@@ -7,18 +7,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bus::pipeline::Backoff;
 use bus::{
-    Delivery, Error, ErrorKind, ExtendOutcome, MessageKey, Moment, Receiver, Result, Returns, SettleOutcome,
-    Settlement, SubscribeOptions, Subscription, Token, Unsettled,
+    Delivery, Error, ErrorKind, ExtendOutcome, Moment, Receiver, Result, Returns, SettleOutcome, Settlement,
+    SubscribeOptions, Subscription, Token, Unsettled,
 };
 use tokio::sync::Notify;
 
 use crate::batcher::{Answers, Batcher, Limits};
 use crate::config::WIRE_BYTES_MAX;
 use crate::delete::{ChangeVisibility, Delete, Till};
-use crate::poll;
+use crate::poll::{self, PollPlace};
 use crate::queues::Queue;
 use crate::shared::Shared;
-use crate::table::Table;
+use crate::table::{Held, Table};
 
 /// Calls under way to delete or to change visibility; entries gather behind them.
 const CONCURRENCY_MAX: usize = 4;
@@ -57,6 +57,22 @@ pub(crate) struct State {
     pub(crate) failure: Option<Error>,
     pub(crate) next_poll_at: Option<Moment>,
     pub(crate) is_stopped: bool,
+}
+
+impl State {
+    /// Takes out a delivery that goes back, and with it, on FIFO queues, what is buffered behind it of
+    /// its key, which would overtake it. Under one lock: a receive in between would hand that out.
+    ///
+    /// The followers are to be dropped once the delivery itself is on its way, and outside the lock.
+    pub(crate) fn take_back(&mut self, token: Token, now: Moment, is_fifo: bool) -> Option<(Held, Vec<Delivery>)> {
+        let held = self.table.take(token, now)?;
+        let (true, Some(key)) = (is_fifo, held.message.key()) else { return Some((held, Vec::new())) };
+        let is_behind = |delivery: &Delivery| delivery.message().key() == Some(key);
+        let (followers, kept): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.buffer).into_iter().partition(is_behind);
+        self.buffer = kept;
+        Some((held, followers.into()))
+    }
 }
 
 impl Consumer {
@@ -149,7 +165,7 @@ impl Consumer {
             state.polled_count += count;
             missing = missing.saturating_sub(count);
             // Made here, so that a poll that never runs is accounted for as well.
-            let place = PollPlace { consumer: Arc::clone(self), count, is_counted: true };
+            let place = PollPlace::taken(self, count);
             self.shared.polls.spawn(poll::poll(Arc::clone(self), place));
         }
     }
@@ -174,22 +190,6 @@ impl Consumer {
     /// Makes a delivery visible again after `seconds`, without waiting for the answer.
     pub(crate) fn put_back(&self, receipt: String, seconds: i32) {
         drop(self.visibility.submit([(receipt, seconds)]));
-    }
-
-    /// On FIFO queues: what waits in the buffer behind a message of its key that went back must go
-    /// back too, or it would overtake.
-    pub(crate) fn recall(&self, key: Option<&MessageKey>) {
-        let (true, Some(key)) = (self.shared.options.fifo, key) else { return };
-        let recalled: Vec<Delivery> = {
-            let mut state = self.state();
-            let buffer = std::mem::take(&mut state.buffer);
-            let (recalled, kept): (VecDeque<_>, VecDeque<_>) =
-                buffer.into_iter().partition(|delivery| delivery.message().key() == Some(key));
-            state.buffer = kept;
-            recalled.into()
-        };
-        // Dropped outside the lock: each goes on the return list.
-        drop(recalled);
     }
 
     /// Deletes what was received and not handed out.
@@ -223,42 +223,13 @@ impl Consumer {
     }
 }
 
-/// The place of one poll under way. It is given up when the poll ends in whatever way, a panic
-/// included: a receiver that believes a poll to be under way makes no other.
-pub(crate) struct PollPlace {
-    consumer: Arc<Consumer>,
-    pub(crate) count: usize,
-    is_counted: bool,
-}
-
-impl PollPlace {
-    /// Gives the place up under the lock under which its deliveries are entered.
-    pub(crate) fn end(mut self, state: &mut State) {
-        self.is_counted = false;
-        state.poll_count -= 1;
-        state.polled_count -= self.count;
-    }
-}
-
-impl Drop for PollPlace {
-    fn drop(&mut self) {
-        if self.is_counted {
-            let mut state = self.consumer.state();
-            state.poll_count -= 1;
-            state.polled_count -= self.count;
-            drop(state);
-            self.consumer.changed.notify_waiters();
-        }
-    }
-}
-
 impl Returns for Consumer {
     fn give_back(&self, token: Token) {
         let now = self.now();
-        let held = self.state().table.take(token, now);
-        if let Some(held) = held {
+        let taken = self.state().take_back(token, now, self.shared.options.fifo);
+        if let Some((held, followers)) = taken {
             self.put_back(held.receipt, 0);
-            self.recall(held.message.key());
+            drop(followers);
             self.changed.notify_waiters();
         }
     }
@@ -322,23 +293,18 @@ impl Receiver for SqsReceiver {
 
     async fn release(&self, unstarted: Vec<Unsettled>) {
         let now = self.0.now();
-        let tokens = unstarted.into_iter().map(Unsettled::discharge);
-        let mut keys = Vec::new();
-        let receipts: Vec<(String, i32)> = {
+        let is_fifo = self.0.shared.options.fifo;
+        let (receipts, followers): (Vec<(String, i32)>, Vec<Vec<Delivery>>) = {
             let mut state = self.0.state();
-            let held = tokens.filter_map(|token| state.table.take(token, now));
-            let mut receipt_of = |held: crate::table::Held| {
-                keys.extend(held.message.key().cloned());
-                (held.receipt, 0)
-            };
-            held.map(&mut receipt_of).collect()
+            let tokens = unstarted.into_iter().map(Unsettled::discharge);
+            let taken = tokens.filter_map(|token| state.take_back(token, now, is_fifo));
+            taken.map(|(held, followers)| ((held.receipt, 0), followers)).unzip()
         };
-        for key in &keys {
-            self.0.recall(Some(key));
-        }
         // What fails comes back by itself when its lease ends.
-        let _ = self.0.visibility.submit(receipts).all().await;
+        let released = self.0.visibility.submit(receipts);
+        drop(followers);
         self.0.changed.notify_waiters();
+        let _ = released.all().await;
     }
 
     async fn lost(&self) -> Vec<Token> {

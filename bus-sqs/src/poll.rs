@@ -8,7 +8,7 @@ use bus::{Delivery, ErrorKind, Lease, Moment, Result, Returns};
 use futures_util::future::join_all;
 use tracing::{error, warn};
 
-use crate::consumer::{Consumer, PollPlace, safely};
+use crate::consumer::{Consumer, State, safely};
 use crate::convert;
 use crate::error::Failure;
 use crate::publish::whole_seconds;
@@ -16,6 +16,40 @@ use crate::settle;
 
 /// Most messages of one poll (SQS quotas).
 pub(crate) const COUNT_MAX: usize = 10;
+
+/// The place of one poll under way. It is given up when the poll ends in whatever way, a panic
+/// included: a receiver that believes a poll to be under way makes no other.
+pub(crate) struct PollPlace {
+    consumer: Arc<Consumer>,
+    count: usize,
+    is_counted: bool,
+}
+
+impl PollPlace {
+    /// For a poll that is counted already.
+    pub(crate) fn taken(consumer: &Arc<Consumer>, count: usize) -> Self {
+        Self { consumer: Arc::clone(consumer), count, is_counted: true }
+    }
+
+    /// Gives the place up under the lock under which its deliveries are entered.
+    fn end(mut self, state: &mut State) {
+        self.is_counted = false;
+        state.poll_count -= 1;
+        state.polled_count -= self.count;
+    }
+}
+
+impl Drop for PollPlace {
+    fn drop(&mut self) {
+        if self.is_counted {
+            let mut state = self.consumer.state();
+            state.poll_count -= 1;
+            state.polled_count -= self.count;
+            drop(state);
+            self.consumer.changed.notify_waiters();
+        }
+    }
+}
 
 /// Polls once and buffers what comes.
 pub(crate) async fn poll(consumer: Arc<Consumer>, place: PollPlace) {

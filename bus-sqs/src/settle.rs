@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bus::dead_letter::{self, Rejection};
 use bus::{
-    Error, ErrorKind, ExtendOutcome, Message, Moment, PublishOutcome, Result, SettleOutcome, Settlement, Token, Verdict,
+    Delivery, Error, ErrorKind, ExtendOutcome, Message, Moment, PublishOutcome, Result, SettleOutcome, Settlement,
+    Token, Verdict,
 };
 
 use futures_util::future::join_all;
@@ -23,7 +24,8 @@ enum Step {
 }
 
 pub(crate) async fn settle(consumer: &Consumer, batch: Vec<Settlement>) -> Vec<SettleOutcome> {
-    let steps: Vec<Step> = batch.into_iter().map(|settlement| begin(consumer, settlement)).collect();
+    let mut followers = Vec::new();
+    let steps: Vec<Step> = batch.into_iter().map(|settlement| begin(consumer, settlement, &mut followers)).collect();
     // Everything is handed in before the first answer is awaited: calls are full and run side by side.
     let deletes = steps.iter().filter_map(|step| match step {
         Step::Delete(receipt, deadline) => Some((receipt.clone(), *deadline)),
@@ -35,6 +37,8 @@ pub(crate) async fn settle(consumer: &Consumer, batch: Vec<Settlement>) -> Vec<S
         _ => None,
     });
     let put_back = consumer.visibility.submit(put_backs);
+    // Behind what they followed.
+    drop(followers);
     // There is room now, whether or not somebody waits for the answers.
     consumer.changed.notify_waiters();
     let burials = steps.iter().filter_map(|step| match step {
@@ -53,7 +57,7 @@ pub(crate) async fn settle(consumer: &Consumer, batch: Vec<Settlement>) -> Vec<S
     steps.into_iter().map(outcome).collect()
 }
 
-fn begin(consumer: &Consumer, settlement: Settlement) -> Step {
+fn begin(consumer: &Consumer, settlement: Settlement, followers: &mut Vec<Delivery>) -> Step {
     let now = consumer.now();
     let (token, verdict) = settlement.into_parts();
     let mut state = consumer.state();
@@ -67,11 +71,11 @@ fn begin(consumer: &Consumer, settlement: Settlement) -> Step {
             Step::Answered(SettleOutcome::Failed(Error::new(ErrorKind::Unsupported, "settle", text)))
         }
         Verdict::Nack { after } => {
-            let key = held.message.key().cloned();
-            let step = taken(state.table.take(token, now), |held| Step::PutBack(held.receipt, whole_seconds(after)));
-            drop(state);
-            consumer.recall(key.as_ref());
-            step
+            let back = state.take_back(token, now, consumer.shared.options.fifo);
+            back.map_or(Step::Answered(SettleOutcome::LeaseLost), |(held, behind)| {
+                followers.extend(behind);
+                Step::PutBack(held.receipt, whole_seconds(after))
+            })
         }
         Verdict::Reject { reason } => {
             let mut message = held.message.clone();

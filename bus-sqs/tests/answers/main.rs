@@ -13,9 +13,13 @@ use bus_sqs::{SqsBus, SqsOptions};
 use server::Server;
 
 async fn bus(server: &Server, options: &str) -> Arc<SqsBus> {
+    bus_with(server, options, Seams::system()).await
+}
+
+async fn bus_with(server: &Server, options: &str, seams: Seams) -> Arc<SqsBus> {
     let url = format!("sqs://ap-northeast-2?endpoint=http://127.0.0.1:{}&wait=1s{options}", server.port());
     let url = BusUrl::parse(&url).expect("a URL");
-    SqsBus::open(SqsOptions::of(&url).expect("legal"), Seams::system()).await
+    SqsBus::open(SqsOptions::of(&url).expect("legal"), seams).await
 }
 
 fn orders() -> Destination {

@@ -1,13 +1,17 @@
 //! Answers to `ReceiveMessage`, and what a receiver does about its queue.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use bus::clock::SystemClock;
-use bus::{Bus, Clock, Declaration, ErrorKind, ReceiverExt, Seams, SettleOutcome, SubscribeOptions};
+use bus::{Bus, Clock, Declaration, ErrorKind, Moment, ReceiverExt, Seams, SettleOutcome, SubscribeOptions};
 use serde_json::json;
 
 use crate::server::{Answer, Asked, Server, messages, pause};
-use crate::{bus, orders, receiver};
+use crate::{bus, bus_with, orders, receiver};
 
 #[tokio::test]
 async fn the_queues_own_visibility_timeout_is_the_lease_and_is_said_with_every_poll() {
@@ -33,11 +37,9 @@ async fn a_lease_does_not_begin_later_than_its_poll_can_have_handed_it_out() {
         _ => Answer::Usual,
     })
     .await;
-    let clock = std::sync::Arc::new(SystemClock::new());
+    let clock = Arc::new(SystemClock::new());
     let seams = Seams { clock: clock.clone(), ..Seams::system() };
-    let url = format!("sqs://ap-northeast-2?endpoint=http://127.0.0.1:{}&wait=1s", server.port());
-    let url = bus::BusUrl::parse(&url).expect("a URL");
-    let bus = bus_sqs::SqsBus::open(bus_sqs::SqsOptions::of(&url).expect("legal"), seams).await;
+    let bus = bus_with(&server, "", seams).await;
     let receiver = receiver(bus.as_ref(), SubscribeOptions::default()).await;
     let mut deliveries = Vec::new();
     receiver.receive(1, &mut deliveries).await.expect("received");
@@ -203,4 +205,66 @@ async fn a_queue_that_is_denied_does_not_bring_the_bus_down() {
     let error = receiver.receive(1, &mut Vec::new()).await.expect_err("denied");
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unauthorized, false), "{error}");
     assert_eq!(bus.state(), bus::BusState::Up);
+}
+
+/// Panics once when asked for the time, after it was told to.
+#[derive(Debug)]
+struct Stumbling {
+    clock: SystemClock,
+    stumbles: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Clock for Stumbling {
+    fn wall(&self) -> jiff::Timestamp {
+        self.clock.wall()
+    }
+
+    fn now(&self) -> Moment {
+        assert!(!self.stumbles.swap(false, Ordering::SeqCst), "told to stumble");
+        self.clock.now()
+    }
+
+    async fn sleep_until(&self, deadline: Moment) {
+        self.clock.sleep_until(deadline).await;
+    }
+}
+
+#[tokio::test]
+async fn a_poll_that_panics_leaves_its_place_to_another() {
+    let stumbles = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stumbles);
+    let server = Server::start(move |asked, before| match (asked.action.as_str(), before) {
+        ("ReceiveMessage", 0) => {
+            told.store(true, Ordering::SeqCst);
+            Answer::Done(messages(&["lost"]))
+        }
+        ("ReceiveMessage", 1) => Answer::Done(messages(&["m"])),
+        _ => Answer::Usual,
+    })
+    .await;
+    let seams = Seams { clock: Arc::new(Stumbling { clock: SystemClock::new(), stumbles }), ..Seams::system() };
+    let bus = bus_with(&server, "&polls=1", seams).await;
+    let receiver = receiver(bus.as_ref(), SubscribeOptions::default()).await;
+    let mut deliveries = Vec::new();
+    receiver.receive(1, &mut deliveries).await.expect("received");
+    assert_eq!(deliveries[0].message().body(), "m");
+    bus.close(Duration::from_secs(5)).await.expect("nothing is counted that is not there");
+}
+
+#[tokio::test]
+async fn limits_of_the_queue_are_told_as_too_much_at_once() {
+    let server = Server::start(|asked, _| match asked.action.as_str() {
+        "ReceiveMessage" => Answer::Fault(400, "OverLimit", "120000 messages are in flight"),
+        "PurgeQueue" => Answer::Fault(403, "AWS.SimpleQueueService.PurgeQueueInProgress", "once a minute"),
+        _ => Answer::Usual,
+    })
+    .await;
+    let bus = bus(&server, "").await;
+    let receiver = receiver(bus.as_ref(), SubscribeOptions::default()).await;
+    let error = receiver.receive(1, &mut Vec::new()).await.expect_err("over the limit");
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Throttled, true), "{error}");
+    let error = bus.purge(&bus::Subscription::to(orders())).await.expect_err("once a minute");
+    assert_eq!(error.kind(), ErrorKind::Throttled);
+    assert!(error.to_string().contains("once a minute; try again later"), "{error}");
 }

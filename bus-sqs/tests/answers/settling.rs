@@ -7,7 +7,7 @@ use std::time::Duration;
 use bus::{Delivery, ErrorKind, ExtendOutcome, Receiver, SettleOutcome, SubscribeOptions};
 use serde_json::Value;
 
-use crate::server::{Answer, Asked, Server, batch, messages};
+use crate::server::{Answer, Asked, Server, batch, messages, pause};
 use crate::{bus, receiver};
 
 /// Hands these out once, and answers `action` as told.
@@ -117,4 +117,51 @@ async fn an_extension_that_fails_leaves_the_old_lease_and_one_of_a_lost_delivery
     };
     assert!(Some(*until) > deliveries[0].lease().deadline);
     assert_eq!(server.asked("ChangeMessageVisibilityBatch").len(), 3);
+}
+
+/// The head first: whoever looks in between must not find a follower without it.
+#[tokio::test]
+async fn on_fifo_queues_what_is_buffered_behind_a_message_goes_back_behind_it() {
+    for how in ["nack", "drop", "release"] {
+        let server = Server::start(|asked, before| match (asked.action.as_str(), before) {
+            ("ReceiveMessage", 0) => {
+                let mut found = messages(&["a1", "b1", "a2", "a3"]);
+                for message in found["Messages"].as_array_mut().into_iter().flatten() {
+                    let group = message["Body"].as_str().map(|body| body[..1].to_owned());
+                    message["Attributes"]["MessageGroupId"] = group.into();
+                }
+                Answer::Done(found)
+            }
+            _ => Answer::Usual,
+        })
+        .await;
+        let bus = bus(&server, "&fifo=on").await;
+        let receiver = receiver(bus.as_ref(), SubscribeOptions::default()).await;
+        let mut deliveries = Vec::new();
+        receiver.receive(1, &mut deliveries).await.expect("received");
+        let head = deliveries.remove(0);
+        match how {
+            "nack" => drop(receiver.settle(vec![head.nack(Duration::from_secs(7))]).await),
+            "drop" => drop(head),
+            _ => receiver.release(vec![head.split().1]).await,
+        }
+        receiver.receive(10, &mut deliveries).await.expect("received");
+        let left: Vec<_> = deliveries.iter().map(|delivery| delivery.message().body().clone()).collect();
+        assert_eq!(left, ["b1"], "{how}: another key stays");
+        let returned = || -> Vec<(Value, Value)> {
+            let entries =
+                server.asked("ChangeMessageVisibilityBatch").iter().flat_map(Asked::entries).collect::<Vec<_>>();
+            entries
+                .into_iter()
+                .map(|entry| (entry["ReceiptHandle"].clone(), entry["VisibilityTimeout"].clone()))
+                .collect()
+        };
+        while returned().len() < 3 {
+            pause(Duration::from_millis(5)).await;
+        }
+        let head_seconds = if how == "nack" { 7 } else { 0 };
+        let expected =
+            [("a1", head_seconds), ("a2", 0), ("a3", 0)].map(|(receipt, seconds)| (receipt.into(), seconds.into()));
+        assert_eq!(returned(), expected, "{how}");
+    }
 }
