@@ -67,10 +67,9 @@ impl Call for Delete {
             }
         };
         let results = self.0.in_rounds(receipts.len(), "settle", call).await;
-        let now = self.0.seams.clock.now();
         let in_time = results.into_iter().zip(&receipts).map(|(result, (_, deadline))| {
             let late = || Error::new(ErrorKind::LeaseLost, "settle", "SQS answered after the lease had ended");
-            result.and_then(|()| if now < *deadline { Ok(()) } else { Err(late()) })
+            result.and_then(|answered_at| if answered_at < *deadline { Ok(()) } else { Err(late()) })
         });
         in_time.collect()
     }
@@ -100,17 +99,24 @@ impl Call for ChangeVisibility {
                 Ok(Mentioned { done, failed: answer.failed })
             }
         };
-        self.0.in_rounds(changes.len(), "extend", call).await
+        let results = self.0.in_rounds(changes.len(), "extend", call).await;
+        results.into_iter().map(|result| result.map(drop)).collect()
     }
 }
 
 impl Till {
-    /// Makes a call for all places, and again for those that failed by no fault of ours.
-    async fn in_rounds<F>(&self, count: usize, operation: &'static str, call: impl Fn(&[usize]) -> F) -> Vec<Result<()>>
+    /// Makes a call for all places, and again for those that failed by no fault of ours. Says when each
+    /// was answered.
+    async fn in_rounds<F>(
+        &self,
+        count: usize,
+        operation: &'static str,
+        call: impl Fn(&[usize]) -> F,
+    ) -> Vec<Result<Moment>>
     where
         F: Future<Output = Result<Mentioned, Failure>> + Send,
     {
-        let mut results: Vec<Result<()>> = (0..count).map(|_| Err(unmentioned(operation))).collect();
+        let mut results: Vec<Result<Moment>> = (0..count).map(|_| Err(unmentioned(operation))).collect();
         let mut open: Vec<usize> = (0..count).collect();
         for attempt in 1..=TRY_COUNT_MAX {
             self.traffic.count();
@@ -118,12 +124,13 @@ impl Till {
             match call(&open).await {
                 Ok(Mentioned { done, failed }) => {
                     self.traffic.answered();
+                    let answered_at = self.seams.clock.now();
                     let place_of = |id: &str| id.parse::<usize>().ok().filter(|place| *place < count);
                     for place in &open {
                         results[*place] = Err(unmentioned(operation));
                     }
                     for place in done.iter().filter_map(|id| place_of(id)) {
-                        results[place] = Ok(());
+                        results[place] = Ok(answered_at);
                     }
                     for entry in failed {
                         let Some(place) = place_of(&entry.id) else { continue };

@@ -63,7 +63,6 @@ pub(crate) async fn poll(consumer: Arc<Consumer>, place: PollPlace) {
             arrive(&consumer, messages, place, handed_out).await;
         }
         Err(failure) => {
-            drop(place);
             if failure.error.kind() == ErrorKind::NotFound {
                 match consumer.shared.queues.recover(&consumer.queue.destination).await {
                     // Not at once: a deleted queue may be shown for a minute to those who ask for it.
@@ -74,6 +73,8 @@ pub(crate) async fn poll(consumer: Arc<Consumer>, place: PollPlace) {
                 consumer.shared.traffic.failed(&failure);
                 consumer.poll_failed(failure.error);
             }
+            // Only now: a place that is free before the pause is known is taken at once.
+            drop(place);
         }
     }
     consumer.changed.notify_waiters();
