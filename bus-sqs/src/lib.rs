@@ -21,7 +21,7 @@
 //!   call. What finds no call under way goes at once, so an idle queue costs no latency.
 //! * **Polls.** One long poll waits while nothing comes; full ones double their number. A poll
 //!   cannot be called off: what it brings after a stop is given back at once, and
-//!   [`close`](bus::Bus::close) waits for it. That costs such a message one receive count.
+//!   [`close`](::bus::Bus::close) waits for it. That costs such a message one receive count.
 //! * **Leases** are the visibility timeout, by a clock of our own that ends a little before the
 //!   server's: a late delete on a standard queue "succeeds" and does nothing.
 //! * **Dead letters** are sent to `<destination>-dlq` and then deleted here. The queue's redrive
