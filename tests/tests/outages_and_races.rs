@@ -1,11 +1,13 @@
 //! What the order system does when a side is down, messages go astray or decisions cross.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{Bus, BusExt, ClockExt, Message, MessageId, Outgoing, ReceiverExt, SubscribeOptions, Subscription};
 use http::StatusCode;
-use services::consumer::ports::StockLevels;
+use services::consumer::ports::{Answer, LocalBooks, Stock, StockLevels};
 use services::domain::Money;
+use services::domain::OrderNumber;
 use tests::world::{Between, World, in_virtual_time, order_queue, sync_queue};
 
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -89,6 +91,34 @@ fn an_order_cancelled_after_processing_and_before_its_result_arrives_is_undone()
                 client.settled(&number, "CANCELLED", PATIENCE).await.expect("both sides agree");
                 let (stock, payments, shipments) = client.books(&number).await;
                 assert_eq!((stock, net(&payments), shipments), (0, 0.0, 0), "{payments}");
+            })
+            .await;
+    });
+}
+
+/// The refusal of the result says that it changed, the cache that it did not: neither is to be believed
+/// for good.
+#[test]
+fn an_old_answer_after_a_refused_result_is_no_contradiction() {
+    in_virtual_time(async {
+        let world = World::new(12);
+        let client = world.client();
+        world
+            .alongside(async {
+                client.place("warm-up", "tea", 1, "1.00").await;
+                world.seams.clock.sleep(Duration::from_secs(1)).await;
+                world.network.put_between(Between::ClosedPort);
+                let number = client.order("key", "tea", 2, "10.00").await;
+                world.seams.clock.sleep(Duration::from_secs(5)).await;
+                let (status, _) = client.post(&format!("/api/orders/{number}/cancel")).await.expect("answered");
+                assert_eq!(status, StatusCode::OK);
+                world.network.put_between(Between::OldAnswers);
+                world.seams.clock.sleep(Duration::from_secs(60)).await;
+                world.network.put_between(Between::Nothing);
+                client.settled(&number, "CANCELLED", PATIENCE).await.expect("undone in the end");
+                let (stock, payments, shipments) = client.books(&number).await;
+                assert_eq!((stock, shipments), (0, 0), "what was sold is back");
+                assert_eq!(net(&payments), 0.0, "what was paid is paid back");
             })
             .await;
     });
@@ -233,6 +263,37 @@ fn an_order_whose_messages_were_lost_is_found_by_the_reconciler() {
             .alongside(async {
                 client.settled(&number, "COMPLETED", PATIENCE).await.expect("reconciled");
                 assert_eq!(client.books(&number).await, (-1, "1.0".to_owned(), 1));
+            })
+            .await;
+    });
+}
+
+/// The first step is done before the first row about the order: whoever died in between left no other
+/// trace than in the books.
+#[test]
+fn a_cancelled_order_whose_message_died_half_way_is_undone_by_the_reconciler() {
+    in_virtual_time(async {
+        let world = World::new(13);
+        let client = world.client();
+        let number = tokio::select! {
+            biased;
+            number = async {
+                let number = client.order("key", "tea", 2, "1.00").await;
+                client.post(&format!("/api/orders/{number}/cancel")).await.expect("answered");
+                world.seams.clock.sleep(Duration::from_secs(1)).await;
+                swallow_one(&world, order_queue()).await;
+                number
+            } => number,
+            () = world.producer() => unreachable!("runs until dropped"),
+        };
+        let books = LocalBooks::new(Arc::clone(&world.consumer_store) as _, world.stock.clone(), None);
+        let order_number = OrderNumber::parse(&number).expect("a number");
+        assert_eq!(books.reserve(&order_number, "tea", 2).await.expect("it answers"), Answer::Done);
+        world
+            .alongside(async {
+                client.settled(&number, "CANCELLED", PATIENCE).await.expect("called off");
+                let (stock, payments, shipments) = client.books(&number).await;
+                assert_eq!((stock, net(&payments), shipments), (0, 0.0, 0), "{payments}");
             })
             .await;
     });

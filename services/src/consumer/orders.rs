@@ -83,7 +83,7 @@ impl Consumer {
     }
 
     /// The order was cancelled before it was processed: it never is.
-    fn called_off(&self, at: &Guarded) -> Work {
+    pub(super) fn called_off(&self, at: &Guarded) -> Work {
         let row = ProcessedRow {
             status: Some(Status::Cancelled),
             processed_at: Some(self.seams.clock.wall()),

@@ -145,12 +145,10 @@ impl Consumer {
     }
 
     /// Pending and never processed: the order handler itself, under the same guard. Pending and
-    /// processed, with a result that is not on its way: put it again.
+    /// processed, with a result that is not on its way: put it again. Cancelled without an
+    /// outcome: undone, since its message may have gone to the dead letters half-way.
     async fn mend_processing(&self, order: &Order, done: &mut Reconciled) -> Result<(), Failure> {
         let number = &order.order_number;
-        if order.status != Status::Pending {
-            return Ok(());
-        }
         let incoming = IncomingOrder {
             order_number: number.clone(),
             customer_name: order.customer_name.clone(),
@@ -159,6 +157,11 @@ impl Consumer {
             price: order.price,
             version: Some(order.version).filter(|version| *version > 0),
         };
+        match order.status {
+            Status::Pending => {}
+            Status::Cancelled => return self.call_off(&incoming).await,
+            Status::Completed | Status::Failed => return Ok(()),
+        }
         // Until it stands: an order whose message was faster is looked at again.
         loop {
             let known = self.processed(number).await.map_err(failed("store"))?;
@@ -177,6 +180,22 @@ impl Consumer {
                     done.processed += 1;
                     log_processed(number, outcome, &Cause::reconciler());
                 }
+                return Ok(());
+            }
+        }
+    }
+
+    /// Undoes what was begun for a cancelled order and came to no outcome. That nothing is known of it
+    /// does not mean that nothing was done: the first step comes before the first row.
+    async fn call_off(&self, order: &IncomingOrder) -> Result<(), Failure> {
+        loop {
+            let at = self.take_up(order).await.map_err(failed("store"))?;
+            if at.row.status.is_some() {
+                return Ok(());
+            }
+            self.undo(&order.order_number).await?;
+            let write = self.called_off(&at).effects;
+            if let Written::Applied(_) = self.store().apply(write).await.map_err(failed("store"))? {
                 return Ok(());
             }
         }

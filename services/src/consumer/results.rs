@@ -50,6 +50,12 @@ impl Consumer {
                 Some(order) if order.status == Status::Pending && order.version != expected_version => {
                     expected_version = order.version;
                 }
+                // An old answer, from a cache on the way: it says nothing about the refusal.
+                Some(order) if order.status == Status::Pending => {
+                    return Err(Failure::Retry(
+                        "the producer refused the result of an order it shows as pending".to_owned(),
+                    ));
+                }
                 Some(order) => {
                     error!(order_number = %number, message_id, attempt, producer = order.status.as_str(),
                         consumer = status.as_str(), "the producer has another result; `orders verify` names the order");
