@@ -1,0 +1,40 @@
+//! `simulator`: the order system under faults, from the command line.
+//!
+//! | module | one idea |
+//! |---|---|
+//! | `cli` | what can be asked for |
+//! | `sweep` | many seeds, one line or object each |
+//! | `replay` | a stored plan |
+//! | `doctor` | whether the simulator itself is to be believed |
+//! | `bugs` | whether planted bugs are found |
+//! | `bench` | how fast it is here |
+
+mod bench;
+mod bugs;
+mod cli;
+mod doctor;
+mod replay;
+mod sweep;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// A check failed.
+const FAILED: u8 = 1;
+/// Nothing was proved, or the plan is stale.
+const PROVED_NOTHING: u8 = 3;
+
+fn main() -> ExitCode {
+    // A scenario that panics is a verdict with its text, and no business of the terminal's.
+    std::panic::set_hook(Box::new(|_| {}));
+    match Cli::parse().command {
+        Command::Run(options) => sweep::run(&options),
+        Command::Replay { plan, json, lines } => replay::replay(&plan, json, lines),
+        Command::Doctor => doctor::doctor(),
+        Command::Bugs { seeds, json } => bugs::bugs(seeds, json),
+        Command::Bench => bench::bench(),
+    }
+}

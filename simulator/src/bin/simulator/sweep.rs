@@ -1,0 +1,132 @@
+//! Many seeds, one line or object each.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use simulator::broker::Model;
+use simulator::orders::{Fault, Plan, Report, run as run_plan};
+
+use crate::cli::RunOptions;
+use crate::replay::{Stored, save};
+use crate::{FAILED, PROVED_NOTHING};
+
+/// Most vacuous runs of a hundred for a sweep to prove something.
+const VACUOUS_PERCENT_MAX: u64 = 5;
+
+#[derive(Default)]
+struct Totals {
+    passed: u64,
+    failed: u64,
+    vacuous: u64,
+    events: u64,
+    completed: u64,
+    faults: BTreeMap<Fault, u64>,
+}
+
+pub(crate) fn run(options: &RunOptions) -> ExitCode {
+    let seeds = options.seed.map_or(options.seeds.clone(), |seed| seed..seed + 1);
+    let runs = seeds.flat_map(|seed| options.broker.0.iter().map(move |model| (seed, *model)));
+    let runs: Vec<(u64, Model)> = runs.collect();
+    let bar = bar(runs.len() as u64);
+    let mut totals = Totals::default();
+    let mut worst = None;
+    for (seed, model) in runs {
+        let plan = Plan::draw(seed, model, options.profile, options.orders);
+        let Ok(report) = run_plan(&plan) else { continue };
+        let verdict = report.verdict(&plan);
+        totals.add(verdict, &report);
+        if options.json {
+            bar.suspend(|| println!("{}", object(&report, &plan)));
+        }
+        if let Some((check, why)) = report.failure() {
+            let command = command(&plan, options);
+            if !options.json {
+                bar.suspend(|| println!("seed {seed} on {}: {check}: {why}\n  replay: {command}", model.name()));
+            }
+            bar.set_message(format!("worst: seed {seed} on {}: {check}", model.name()));
+            worst = Some((plan, report));
+        } else if worst.as_ref().is_none_or(|(_, report)| report.failure().is_none()) {
+            worst = Some((plan, report));
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    if let (Some(path), Some((plan, report))) = (&options.save, worst)
+        && let Err(error) = save(path, &Stored::of(plan, &report))
+    {
+        eprintln!("simulator: {}: {error}", path.display());
+    }
+    totals.tell(options.json)
+}
+
+impl Totals {
+    fn add(&mut self, verdict: &str, report: &Report) {
+        match verdict {
+            "pass" => self.passed += 1,
+            "fail" => self.failed += 1,
+            _ => self.vacuous += 1,
+        }
+        self.events += report.events;
+        self.completed += report.work.completed;
+        for (fault, count) in &report.faults {
+            *self.faults.entry(*fault).or_default() += count;
+        }
+    }
+
+    fn tell(&self, is_json: bool) -> ExitCode {
+        let runs = self.passed + self.failed + self.vacuous;
+        if is_json {
+            let faults: BTreeMap<String, u64> =
+                self.faults.iter().map(|(fault, count)| (fault.name(), *count)).collect();
+            println!(
+                "{}",
+                json!({"summary": {"runs": runs, "passed": self.passed, "failed": self.failed,
+                "vacuous": self.vacuous, "events": self.events, "completed": self.completed, "faults": faults}})
+            );
+        } else {
+            let fired: u64 = self.faults.values().sum();
+            println!(
+                "{runs} runs: {} passed, {} failed, {} vacuous; {} orders completed, {fired} faults of {} kinds fired",
+                self.passed,
+                self.failed,
+                self.vacuous,
+                self.completed,
+                self.faults.len()
+            );
+        }
+        if self.failed > 0 {
+            ExitCode::from(FAILED)
+        } else if self.vacuous * 100 > runs * VACUOUS_PERCENT_MAX {
+            eprintln!("simulator: too many runs proved nothing; use more orders or another profile");
+            ExitCode::from(PROVED_NOTHING)
+        } else {
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// One run as an object.
+pub(crate) fn object(report: &Report, plan: &Plan) -> Value {
+    let mut object = serde_json::to_value(report).unwrap_or_default();
+    object["verdict"] = report.verdict(plan).into();
+    object
+}
+
+fn command(plan: &Plan, options: &RunOptions) -> String {
+    format!(
+        "simulator run --seed {} --broker {} --profile {} --orders {}",
+        plan.seed,
+        plan.broker,
+        options.profile.name(),
+        options.orders
+    )
+}
+
+fn bar(count: u64) -> ProgressBar {
+    // Hidden by itself where there is no terminal.
+    let bar = ProgressBar::new(count);
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} {msg}");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,200 @@
+//! The bus as one life of a service sees it: every call passes the gate, and may fail on its way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bus::layer::{Layer, ReceiverLayer, layered_receiver};
+use bus::{
+    Bus, ClockExt, Declaration, Delivery, Depth, Error, ErrorKind, ExtendOutcome, Message, Outgoing, PublishOutcome,
+    Receiver, Result, SettleOutcome, Settlement, SubscribeOptions, Subscription, Token, Unsettled,
+};
+use serde_json::Value;
+
+use super::fault::Fault;
+use super::tally::Tally;
+use super::trouble::Trouble;
+use crate::gate::Gate;
+use crate::node::Life;
+
+#[derive(Clone, Debug)]
+pub(super) struct BusSeam {
+    pub(super) gate: Gate,
+    pub(super) life: Life,
+    pub(super) trouble: Trouble,
+    pub(super) tally: Tally,
+    pub(super) clock: Arc<dyn bus::Clock>,
+}
+
+/// What becomes of one message on its way.
+enum Way {
+    There,
+    Lost,
+    AnswerLost,
+    Throttled,
+}
+
+impl BusSeam {
+    fn way(&self, id: &str, is_first: bool) -> Way {
+        if self.trouble.strikes(Fault::PublishLost, id) {
+            Way::Lost
+        } else if self.trouble.strikes(Fault::PublishAnswerLost, id) {
+            Way::AnswerLost
+        } else if !is_first && self.trouble.strikes(Fault::PublishPartial, id) {
+            Way::Throttled
+        } else {
+            Way::There
+        }
+    }
+
+    /// Publishes one after the other: what is behind a message that did not arrive must not either,
+    /// or it would overtake it.
+    async fn publish_through(&self, batch: Vec<Outgoing>, next: &dyn Bus) -> Vec<PublishOutcome> {
+        let mut outcomes = Vec::with_capacity(batch.len());
+        let mut failed_keys = Vec::new();
+        for (index, outgoing) in batch.into_iter().enumerate() {
+            let key = outgoing.message().key().cloned();
+            let id = outgoing.message().id().to_string();
+            let is_behind = key.as_ref().is_some_and(|key| failed_keys.contains(key));
+            let outcome = match self.way(&id, index == 0) {
+                _ if is_behind => PublishOutcome::Refused(refused("a message before it did not arrive")),
+                Way::There => self.arrive(outgoing, next).await,
+                Way::Lost => PublishOutcome::Unknown(Error::new(ErrorKind::Timeout, "publish", "no answer")),
+                Way::AnswerLost => {
+                    let arrived = self.arrive(outgoing, next).await;
+                    drop(arrived);
+                    PublishOutcome::Unknown(Error::new(ErrorKind::Timeout, "publish", "no answer"))
+                }
+                Way::Throttled => PublishOutcome::Refused(refused("slower")),
+            };
+            if !outcome.is_accepted() {
+                failed_keys.extend(key);
+            }
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+
+    async fn arrive(&self, outgoing: Outgoing, next: &dyn Bus) -> PublishOutcome {
+        let id = outgoing.message().id().to_string();
+        let outgoing = if self.trouble.strikes(Fault::MixedVersions, &id) { older(outgoing) } else { outgoing };
+        self.tally.published(outgoing.message());
+        let outcome = next.publish(vec![outgoing]).await.pop();
+        outcome.unwrap_or_else(|| PublishOutcome::Unknown(refused("no answer")))
+    }
+}
+
+fn refused(text: &str) -> Error {
+    Error::new(ErrorKind::Throttled, "publish", text)
+}
+
+/// As the recorded producer wrote it: the body alone, without what was added since.
+fn older(outgoing: Outgoing) -> Outgoing {
+    let (destination, message, delay) = outgoing.into_parts();
+    let body = match serde_json::from_slice::<Value>(message.body()) {
+        Ok(Value::Object(mut fields)) => {
+            for new in ["version", "occurredAt", "failureReason"] {
+                fields.remove(new);
+            }
+            Value::Object(fields).to_string()
+        }
+        _ => return Outgoing::new(destination, message).delayed(delay),
+    };
+    Outgoing::new(destination, Message::foreign(message.id().clone(), body)).delayed(delay)
+}
+
+#[async_trait]
+impl Layer for BusSeam {
+    async fn declare(&self, declarations: &[Declaration], next: &dyn Bus) -> Result<()> {
+        self.gate.call(&self.life, "declare", "", next.declare(declarations)).await
+    }
+
+    async fn publish(&self, batch: Vec<Outgoing>, next: &dyn Bus) -> Vec<PublishOutcome> {
+        let id = batch.first().map(|outgoing| outgoing.message().id().to_string()).unwrap_or_default();
+        let publish = async {
+            self.trouble.wait(Fault::PublishSlow, &id).await;
+            if self.trouble.strikes(Fault::PublishThrottled, &id) {
+                return batch.iter().map(|_| PublishOutcome::Refused(refused("slower"))).collect();
+            }
+            self.publish_through(batch, next).await
+        };
+        self.gate.call(&self.life, "publish", &id, publish).await
+    }
+
+    async fn subscribe(
+        &self,
+        subscription: &Subscription,
+        options: SubscribeOptions,
+        next: &dyn Bus,
+    ) -> Result<Arc<dyn Receiver>> {
+        let name = subscription.to_string();
+        let subscribe = next.subscribe(subscription, options);
+        let receiver = self.gate.call(&self.life, "subscribe", &name, subscribe).await?;
+        Ok(layered_receiver(receiver, ReceiverSeam { seam: self.clone(), name }))
+    }
+
+    async fn depth(&self, subscription: &Subscription, next: &dyn Bus) -> Result<Depth> {
+        self.gate.call(&self.life, "depth", "", next.depth(subscription)).await
+    }
+
+    /// The broker outlives the process.
+    async fn close(&self, _deadline: Duration, _next: &dyn Bus) -> Result<()> {
+        Ok(())
+    }
+}
+
+struct ReceiverSeam {
+    seam: BusSeam,
+    name: String,
+}
+
+#[async_trait]
+impl ReceiverLayer for ReceiverSeam {
+    async fn receive(&self, max: usize, into: &mut Vec<Delivery>, next: &dyn Receiver) -> Result<()> {
+        let BusSeam { gate, life, tally, .. } = &self.seam;
+        let before = into.len();
+        let mut received = Vec::new();
+        let answer = gate.call(life, "receive", &self.name, next.receive(max, &mut received)).await;
+        for delivery in &received {
+            tally.received(delivery);
+            gate.note_received(delivery.message());
+        }
+        into.append(&mut received);
+        debug_assert!(answer.is_err() || into.len() > before, "an answer brings something");
+        answer
+    }
+
+    async fn settle(&self, batch: Vec<Settlement>, next: &dyn Receiver) -> Vec<SettleOutcome> {
+        let BusSeam { gate, life, trouble, clock, .. } = &self.seam;
+        let name = format!("{} {:?}", self.name, batch.first().map(Settlement::token));
+        let settle = async {
+            if trouble.strikes(Fault::SettlementLate, &name) {
+                clock.sleep(Duration::from_secs(45)).await;
+            }
+            let mut outcomes: Vec<Option<SettleOutcome>> = Vec::new();
+            let mut kept = Vec::new();
+            for settlement in batch {
+                if trouble.strikes(Fault::SettlementPartial, &name) {
+                    // The duty stays with the broker: it comes again when its lease ends.
+                    let _ = settlement.into_parts();
+                    let error = Error::new(ErrorKind::Throttled, "settle", "slower");
+                    outcomes.push(Some(SettleOutcome::Failed(error)));
+                } else {
+                    outcomes.push(None);
+                    kept.push(settlement);
+                }
+            }
+            let mut answers = next.settle(kept).await.into_iter();
+            outcomes.into_iter().filter_map(|known| known.or_else(|| answers.next())).collect()
+        };
+        gate.call(life, "settle", &name, settle).await
+    }
+
+    async fn extend(&self, tokens: &[Token], by: Duration, next: &dyn Receiver) -> Vec<ExtendOutcome> {
+        self.seam.gate.call(&self.seam.life, "extend", &self.name, next.extend(tokens, by)).await
+    }
+
+    async fn release(&self, unstarted: Vec<Unsettled>, next: &dyn Receiver) {
+        self.seam.gate.call(&self.seam.life, "release", &self.name, next.release(unstarted)).await;
+    }
+}
