@@ -15,8 +15,9 @@ use super::scene::{Scene, order_queue, sync_queue};
 
 /// Longest time between the healing and the end of all work, in virtual time.
 const RECOVERY_MAX: Duration = Duration::from_secs(600);
-/// Longer than a lease, a back-off and a restart: what is still to come has come by then.
-const AFTERMATH: Duration = Duration::from_secs(95);
+/// Longer than a lease, a back-off and a restart, and than a calendar that was two minutes ahead holds
+/// the reconciler up: what is still to come has come by then.
+const AFTERMATH: Duration = Duration::from_secs(190);
 /// Pause between two looks at something that is expected.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
