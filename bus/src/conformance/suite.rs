@@ -18,7 +18,7 @@ type Make = Arc<dyn Fn() -> Arc<dyn Harness> + Send + Sync>;
 /// `cargo test --test conformance -- --list` prints the contract.
 #[derive(Default)]
 pub struct Suite {
-    settings: Vec<(String, Make)>,
+    settings: Vec<(String, Result<Make, String>)>,
     missing: Option<String>,
 }
 
@@ -32,7 +32,15 @@ impl Suite {
     /// Adds a setting; `make` is called once for each case.
     #[must_use]
     pub fn setting<H: Harness>(mut self, name: &str, make: impl Fn() -> H + Send + Sync + 'static) -> Self {
-        self.settings.push((name.to_owned(), Arc::new(move || Arc::new(make()))));
+        self.settings.push((name.to_owned(), Ok(Arc::new(move || Arc::new(make())))));
+        self
+    }
+
+    /// Adds a setting whose server cannot be had everywhere and is not there: every case of it is
+    /// reported as ignored with this reason, whatever `CI` says. The other settings run.
+    #[must_use]
+    pub fn absent(mut self, name: &str, reason: &str) -> Self {
+        self.settings.push((name.to_owned(), Err(reason.to_owned())));
         self
     }
 
@@ -50,8 +58,15 @@ impl Suite {
         let mut trials = Vec::new();
         for (setting, make) in self.settings {
             for case in cases::all() {
-                let (make, missing) = (Arc::clone(&make), self.missing.clone());
+                let (make, missing) = (make.clone(), self.missing.clone());
                 let name = format!("[{setting}] {}: {}", case.area(), case.sentence());
+                let make = match make {
+                    Ok(make) => make,
+                    Err(reason) => {
+                        trials.push(Trial::ignorable_test(name, || Ok(Completion::ignored_with(reason))));
+                        continue;
+                    }
+                };
                 trials.push(Trial::ignorable_test(name, move || match missing {
                     Some(reason) if std::env::var_os("CI").is_some() => Err(reason.into()),
                     Some(reason) => Ok(Completion::ignored_with(reason)),

@@ -1,0 +1,236 @@
+//! The options of a `kafka://` URL.
+
+use std::fmt;
+use std::time::Duration;
+
+use bus::{BusUrl, Error, ErrorKind, Result};
+
+/// Largest message, unless told otherwise: 768 KiB of body, key and headers, so that ids and framing
+/// fit into the 1 MiB that brokers take by default (`message.max.bytes`).
+pub const MESSAGE_BYTES_MAX: usize = 768 * 1024;
+/// Partitions of topics declared here, unless told otherwise.
+pub const PARTITION_COUNT: i32 = 4;
+/// How long topics declared here keep messages, unless told otherwise: 14 days.
+pub const RETENTION: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// Messages of a partition read beyond its first unsettled one, unless told otherwise.
+pub const WINDOW_COUNT_MAX: usize = 10_000;
+/// How long a rebalance waits for what is in hand, unless told otherwise.
+pub const DRAIN: Duration = Duration::from_secs(2);
+/// Silence after which a member is taken its partitions, unless told otherwise.
+pub const SESSION: Duration = Duration::from_secs(10);
+/// The same for a member whose polling thread stands still, unless told otherwise: that of Kafka.
+pub const POLL_INTERVAL_MAX: Duration = Duration::from_secs(300);
+/// How long a message may wait for its delivery report, unless told otherwise.
+pub const DELIVERY: Duration = Duration::from_secs(30);
+/// Longest nack delay: the message is kept in this process, and its partition's watermark with it.
+pub const NACK_DELAY_MAX: Duration = Duration::from_secs(15 * 60);
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Everything a URL says.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KafkaOptions {
+    /// `host:port`, with commas between them.
+    pub servers: String,
+    /// User name and password, for SASL.
+    pub credentials: Option<(String, String)>,
+    /// Whether connections are encrypted.
+    pub tls: bool,
+    /// Partitions of topics declared here; `None`: four, and existing topics may have any number.
+    pub partition_count: Option<i32>,
+    /// How long topics declared here keep messages; `None`: 14 days, and existing ones may differ.
+    pub retention: Option<Duration>,
+    /// Copies of topics declared here; `None`: the broker's default.
+    pub replica_count: Option<i32>,
+    /// Messages of a partition read beyond its first unsettled one.
+    pub window_count_max: usize,
+    /// How long a rebalance waits for what is in hand.
+    pub drain: Duration,
+    /// Silence after which a member is taken its partitions.
+    pub session: Duration,
+    /// The same for a member whose polling thread stands still.
+    pub poll_interval_max: Duration,
+    /// How long a message may wait for its delivery report.
+    pub delivery: Duration,
+    /// Largest message in bytes of body, key and headers.
+    pub message_bytes_max: usize,
+}
+
+const OPTIONS: &[&str] = &[
+    "partitions",
+    "retention",
+    "replication",
+    "window",
+    "drain",
+    "session",
+    "poll",
+    "timeout",
+    "message_bytes_max",
+    "tls",
+    "allow_plaintext",
+];
+
+impl KafkaOptions {
+    /// Reads `kafka://HOST:PORT,HOST:PORT?option=value…`.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) names the part and what to write instead.
+    pub fn of(url: &BusUrl) -> Result<Self> {
+        if !matches!(url.path(), "" | "/") {
+            return Err(invalid("kafka:// has no path; topics have the names of destinations"));
+        }
+        url.only_options(OPTIONS)?;
+        let credentials = match url.credentials() {
+            (None, None) => None,
+            (Some(user), Some(password)) => Some((user.to_owned(), password.to_owned())),
+            _ => return Err(invalid("credentials are a user and a password; write kafka://user:password@host:9092")),
+        };
+        let optional = |name, max| match url.option(name) {
+            None => Ok(None),
+            Some(_) => number(url, name, 1, 1, max).map(|found| i32::try_from(found).ok()),
+        };
+        let options = Self {
+            servers: servers(url.authority())?,
+            credentials,
+            tls: switch(url, "tls")?,
+            partition_count: optional("partitions", 1_000)?,
+            retention: url.option("retention").map(|_| span(url, "retention", RETENTION, MINUTE / 60, 3_650 * 24 * 60 * MINUTE)).transpose()?,
+            replica_count: optional("replication", 16)?,
+            window_count_max: number(url, "window", WINDOW_COUNT_MAX, 16, 1_000_000)?,
+            drain: span(url, "drain", DRAIN, Duration::ZERO, MINUTE)?,
+            session: span(url, "session", SESSION, MINUTE / 10, 5 * MINUTE)?,
+            poll_interval_max: span(url, "poll", POLL_INTERVAL_MAX, MINUTE / 10, 60 * MINUTE)?,
+            delivery: span(url, "timeout", DELIVERY, MINUTE / 60, 5 * MINUTE)?,
+            message_bytes_max: number(url, "message_bytes_max", MESSAGE_BYTES_MAX, 1, 8 * 1024 * 1024)?,
+        };
+        options.check(switch(url, "allow_plaintext")?)?;
+        Ok(options)
+    }
+
+    fn check(&self, may_be_plain: bool) -> Result<()> {
+        if self.session > self.poll_interval_max {
+            return Err(invalid("option `poll` is shorter than `session`; Kafka wants it at least as long"));
+        }
+        if self.tls && !cfg!(feature = "tls") {
+            return Err(invalid("this build has no TLS; build it with the feature `tls` of bus-kafka"));
+        }
+        if self.tls || may_be_plain || self.servers.split(',').all(is_loopback) {
+            return Ok(());
+        }
+        let text = "messages would cross the network unencrypted; use tls=on or add allow_plaintext=on";
+        Err(invalid(text).with("servers", &self.servers))
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for KafkaOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaOptions")
+            .field("servers", &self.servers)
+            .field("user", &self.credentials.as_ref().map(|(user, _)| user))
+            .field("tls", &self.tls)
+            .field("partition_count", &self.partition_count)
+            .field("retention", &self.retention)
+            .field("replica_count", &self.replica_count)
+            .field("window_count_max", &self.window_count_max)
+            .finish_non_exhaustive()
+    }
+}
+
+fn servers(authority: &str) -> Result<String> {
+    let has_port = |server: &str| {
+        server.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
+    if authority.split(',').all(has_port) {
+        return Ok(authority.to_owned());
+    }
+    Err(invalid(format!("`{authority}` is no list of brokers; write kafka://127.0.0.1:9092 or kafka://one:9092,two:9092")))
+}
+
+fn is_loopback(server: &str) -> bool {
+    let host = server.rsplit_once(':').map_or(server, |(host, _)| host).trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn switch(url: &BusUrl, name: &str) -> Result<bool> {
+    match url.option(name) {
+        None | Some("off") => Ok(false),
+        Some("on") => Ok(true),
+        Some(other) => Err(invalid(format!("option `{name}` is `{other}`; use `on` or `off`"))),
+    }
+}
+
+fn number(url: &BusUrl, name: &str, default: usize, min: usize, max: usize) -> Result<usize> {
+    let Some(text) = url.option(name) else { return Ok(default) };
+    let number = text.parse().ok().filter(|number| (min..=max).contains(number));
+    number.ok_or_else(|| invalid(format!("option `{name}` is `{text}`; use a whole number from {min} to {max}")))
+}
+
+fn span(url: &BusUrl, name: &str, default: Duration, min: Duration, max: Duration) -> Result<Duration> {
+    let Some(text) = url.option(name) else { return Ok(default) };
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    let found = units.iter().find_map(|(unit, scale)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(*scale).map(Duration::from_millis)
+    });
+    found.filter(|span| (min..=max).contains(span)).ok_or_else(|| {
+        invalid(format!("option `{name}` is `{text}`; use a span from {min:?} to {max:?}, such as 500ms, 30s, 5m or 7d"))
+    })
+}
+
+fn invalid(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Invalid, "bus url", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(url: &str) -> Result<KafkaOptions> {
+        KafkaOptions::of(&BusUrl::parse(url).expect("a URL"))
+    }
+
+    #[test]
+    fn a_url_sets_every_option() {
+        let url = "kafka://me:hunter2@127.0.0.1:9092,[::1]:9093?partitions=8&retention=7d&replication=3&window=100\
+                   &drain=500ms&session=6s&poll=1m&timeout=5s&message_bytes_max=1000";
+        let expected = KafkaOptions {
+            servers: "127.0.0.1:9092,[::1]:9093".to_owned(),
+            credentials: Some(("me".to_owned(), "hunter2".to_owned())),
+            tls: false,
+            partition_count: Some(8),
+            retention: Some(Duration::from_secs(7 * 86_400)),
+            replica_count: Some(3),
+            window_count_max: 100,
+            drain: Duration::from_millis(500),
+            session: Duration::from_secs(6),
+            poll_interval_max: Duration::from_secs(60),
+            delivery: Duration::from_secs(5),
+            message_bytes_max: 1_000,
+        };
+        let found = options(url).expect("legal");
+        assert_eq!(found, expected);
+        assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
+    }
+
+    #[test]
+    fn a_bad_url_says_what_to_write() {
+        for (url, hint) in [
+            ("kafka://", "no list of brokers"),
+            ("kafka://127.0.0.1", "no list of brokers"),
+            ("kafka://127.0.0.1:9092,", "no list of brokers"),
+            ("kafka://127.0.0.1:9092/topic", "has no path"),
+            ("kafka://me@127.0.0.1:9092", "a user and a password"),
+            ("kafka://me:secret@broker:9092", "allow_plaintext=on"),
+            ("kafka://127.0.0.1:9092,broker:9092", "allow_plaintext=on"),
+            ("kafka://127.0.0.1:9092?partitions=0", "from 1 to 1000"),
+            ("kafka://127.0.0.1:9092?session=1s", "from 6s"),
+            ("kafka://127.0.0.1:9092?session=1m&poll=30s", "at least as long"),
+            ("kafka://127.0.0.1:9092?partition=3", "did you mean `partitions`?"),
+        ] {
+            let error = options(url).expect_err(url).to_string();
+            assert!(error.contains(hint), "{url}: {error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The rules of [`Hand`], one by one.
+
+use std::time::Duration;
+
+use bus::MessageId;
+
+use super::*;
+
+const ONE: u64 = 1;
+const TWO: u64 = 2;
+
+fn at(second: u64) -> Moment {
+    Moment::from_origin(Duration::from_secs(second))
+}
+
+/// Bodies are names: the letter is the key, `-` means none. All in partition 0, at offsets from 0.
+fn hand_of(names: &[&str]) -> Hand {
+    let mut hand = Hand::default();
+    hand.join(ONE, 100);
+    hand.join(TWO, 100);
+    hand.assign(0, Window::default());
+    for (offset, name) in (0..).zip(names) {
+        add(&mut hand, (0, offset), name);
+    }
+    hand
+}
+
+fn add(hand: &mut Hand, place: Place, name: &str) {
+    let message = Message::new(MessageId::parse(name).expect("legal"), &b""[..]);
+    let message = match &name[..1] {
+        "-" => message,
+        key => message.with_key(MessageKey::new(key).expect("legal")),
+    };
+    hand.add(place, message, false, at(0));
+}
+
+fn names(out: &[Out]) -> Vec<String> {
+    out.iter().map(|out| out.message.id().to_string()).collect()
+}
+
+fn all(hand: &mut Hand, reader: u64, second: u64) -> Vec<Out> {
+    hand.hand_out(reader, 100, at(second))
+}
+
+#[test]
+fn a_key_in_one_hand_is_kept_from_the_others() {
+    let mut hand = hand_of(&["a1", "a2", "b1"]);
+    let head = hand.hand_out(ONE, 1, at(0));
+    assert_eq!(names(&all(&mut hand, TWO, 0)), ["b1"]);
+    assert!(hand.settle(ONE, head[0].token));
+    assert_eq!(names(&all(&mut hand, TWO, 0)), ["a2"]);
+}
+
+#[test]
+fn the_holder_of_a_key_may_have_what_follows() {
+    let mut hand = hand_of(&["a1", "a2"]);
+    assert_eq!(names(&hand.hand_out(ONE, 1, at(0))), ["a1"]);
+    assert_eq!(names(&all(&mut hand, ONE, 0)), ["a2"]);
+}
+
+#[test]
+fn followers_come_back_behind_their_head_however_they_are_given_back() {
+    let mut hand = hand_of(&["a1", "a2", "a3"]);
+    let out = hand.hand_out(ONE, 2, at(0));
+    assert!(hand.give_back(ONE, out[0].token, None));
+    assert_eq!(names(&all(&mut hand, TWO, 0)), [""; 0], "its follower is in hand still");
+    assert!(hand.give_back(ONE, out[1].token, None));
+    assert_eq!(names(&all(&mut hand, TWO, 0)), ["a1", "a2", "a3"]);
+}
+
+#[test]
+fn a_delay_holds_its_key_and_no_other() {
+    let mut hand = hand_of(&["a1", "a2", "b1", "-1"]);
+    let head = hand.hand_out(ONE, 1, at(0));
+    assert!(hand.give_back(ONE, head[0].token, Some(at(5))));
+    assert_eq!(names(&all(&mut hand, TWO, 4)), ["b1", "-1"]);
+    assert_eq!(hand.next_due(), Some(at(5)));
+    assert_eq!(names(&all(&mut hand, TWO, 5)), ["a1", "a2"]);
+}
+
+#[test]
+fn no_delay_of_a_key_is_cut_short_by_another() {
+    let mut hand = hand_of(&["a1", "a2"]);
+    let out = all(&mut hand, ONE, 0);
+    hand.give_back(ONE, out[0].token, Some(at(2)));
+    hand.give_back(ONE, out[1].token, Some(at(5)));
+    assert_eq!(names(&all(&mut hand, ONE, 4)), [""; 0]);
+    assert_eq!(names(&all(&mut hand, ONE, 5)), ["a1", "a2"]);
+}
+
+#[test]
+fn a_token_is_good_for_one_hand_out_and_one_receiver() {
+    let mut hand = hand_of(&["-1"]);
+    let first = all(&mut hand, ONE, 0);
+    assert!(!hand.settle(TWO, first[0].token), "it is another's");
+    assert!(hand.give_back(ONE, first[0].token, None));
+    let second = all(&mut hand, ONE, 0);
+    assert!(!hand.settle(ONE, first[0].token), "it was given back");
+    assert!(hand.settle(ONE, second[0].token));
+    assert!(!hand.settle(ONE, second[0].token), "it is settled");
+}
+
+#[test]
+fn prefetch_bounds_what_a_receiver_holds() {
+    let mut hand = hand_of(&["-1", "-2", "-3"]);
+    hand.join(TWO, 2);
+    let out = all(&mut hand, TWO, 0);
+    assert_eq!((out.len(), all(&mut hand, TWO, 0).len()), (2, 0));
+    hand.settle(TWO, out[0].token);
+    assert_eq!(all(&mut hand, TWO, 0).len(), 1);
+}
+
+#[test]
+fn what_a_revoked_partition_had_in_hand_is_lost_and_fenced() {
+    let mut hand = hand_of(&["a1", "a2"]);
+    hand.assign(1, Window::default());
+    add(&mut hand, (1, 0), "a9");
+    let out = all(&mut hand, ONE, 0);
+    hand.begin_to_leave(0);
+    assert_eq!(hand.leaving_count(), 2);
+    hand.forget(0);
+    let lost = &hand.reader(ONE).expect("joined").lost;
+    assert_eq!(*lost, [out[0].token, out[1].token]);
+    assert!(!hand.settle(ONE, out[0].token), "an ack of the old assignment");
+    assert!(hand.settle(ONE, out[2].token), "the other partition is still ours");
+    hand.assign(0, Window::default());
+    assert!(!hand.settle(ONE, out[1].token), "nor after it came back");
+    assert_eq!(hand.window(0).and_then(Window::watermark), None);
+}
+
+#[test]
+fn nothing_of_a_leaving_partition_is_handed_out() {
+    let mut hand = hand_of(&["a1", "a2"]);
+    let head = hand.hand_out(ONE, 1, at(0));
+    hand.begin_to_leave(0);
+    assert_eq!(all(&mut hand, ONE, 0).len(), 0);
+    assert!(hand.settle(ONE, head[0].token), "what is in hand may still be settled");
+    assert_eq!(hand.window(0).and_then(Window::watermark), Some(1));
+}
+
+#[test]
+fn what_a_receiver_had_goes_to_the_next() {
+    let mut hand = hand_of(&["a1", "-2"]);
+    let out = all(&mut hand, ONE, 0);
+    assert_eq!(hand.part(ONE), [out[0].token, out[1].token]);
+    assert!(!hand.settle(ONE, out[0].token));
+    assert_eq!(names(&all(&mut hand, TWO, 0)), ["a1", "-2"]);
+    assert_eq!(hand.part(ONE), []);
+}

@@ -1,0 +1,284 @@
+//! From a batch to an answer per message: a pipelined, idempotent producer.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bus::{Destination, Error, ErrorKind, Message, Outgoing, PublishOutcome, Receipt, Result};
+use rdkafka::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use tokio::sync::Notify;
+
+use crate::config::KafkaOptions;
+use crate::quarantine::Aside;
+use crate::shared::{Shared, closed};
+use crate::traffic::Traffic;
+use crate::{connect, convert, desk, error};
+
+/// A batch under way.
+pub(crate) struct Batch {
+    outcomes: Mutex<Vec<Option<PublishOutcome>>>,
+    left: AtomicUsize,
+    done: Notify,
+}
+
+impl Batch {
+    fn answer(&self, place: usize, outcome: PublishOutcome) {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)[place] = Some(outcome);
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // One waiter at most; a permit is kept for one that comes later.
+            self.done.notify_one();
+        }
+    }
+}
+
+/// Whom a delivery report is for.
+pub(crate) enum Ticket {
+    Batch(Arc<Batch>, usize),
+    Aside(Aside),
+}
+
+/// Takes delivery reports, on the producer's own thread.
+pub(crate) struct Reports {
+    traffic: Arc<Traffic>,
+    room: Arc<Room>,
+}
+
+/// Room in the producer's queue, for who waits for it.
+#[derive(Default)]
+struct Room {
+    waiting_count: AtomicUsize,
+    changed: Notify,
+}
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        desk::log(level, facility, message);
+    }
+
+    fn error(&self, failure: KafkaError, reason: &str) {
+        desk::troubled(&self.traffic, &failure, reason);
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = Box<Ticket>;
+
+    fn delivery(&self, report: &DeliveryResult<'_>, ticket: Box<Ticket>) {
+        let outcome = match report {
+            Ok(record) => {
+                self.traffic.answered();
+                let broker_id = format!("{}/{}", record.partition(), record.offset()).into_boxed_str();
+                PublishOutcome::Accepted(Receipt { broker_id: Some(broker_id) })
+            }
+            Err((failure, _)) => {
+                let code = failure.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                error::undelivered(code)
+            }
+        };
+        match *ticket {
+            Ticket::Batch(batch, place) => batch.answer(place, outcome),
+            Ticket::Aside(aside) => aside.reported(outcome.into_result()),
+        }
+        if self.room.waiting_count.load(Ordering::Acquire) > 0 {
+            self.room.changed.notify_waiters();
+        }
+    }
+}
+
+/// The producer of a bus.
+pub(crate) struct Publisher {
+    /// Taken out at close.
+    producer: Mutex<Option<Arc<ThreadedProducer<Reports>>>>,
+    room: Arc<Room>,
+}
+
+impl Publisher {
+    pub(crate) fn open(options: &KafkaOptions, traffic: Arc<Traffic>) -> Result<Self> {
+        let room = Arc::<Room>::default();
+        let reports = Reports { traffic, room: Arc::clone(&room) };
+        let producer = ThreadedProducer::from_config_and_context(&connect::producer(options), reports);
+        let producer = producer.map_err(|failure| error::told(&failure, "open"))?;
+        Ok(Self { producer: Mutex::new(Some(Arc::new(producer))), room })
+    }
+
+    fn producer(&self) -> Result<Arc<ThreadedProducer<Reports>>> {
+        let producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+        producer.clone().ok_or_else(|| closed("publish"))
+    }
+
+    /// Puts a record into the producer's queue.
+    ///
+    /// # Errors
+    /// [`Throttled`](ErrorKind::Throttled) with the ticket given back when the queue is full.
+    fn send(
+        producer: &ThreadedProducer<Reports>,
+        destination: &Destination,
+        message: &Message,
+        ticket: Box<Ticket>,
+    ) -> Result<(), (Error, Box<Ticket>)> {
+        let record = BaseRecord::with_opaque_to(destination.as_str(), ticket)
+            .payload(&message.body()[..])
+            .headers(convert::headers_of(message));
+        let record = match message.key() {
+            Some(key) => record.key(key.as_str().as_bytes()),
+            None => record,
+        };
+        producer.send(record).map_err(|(failure, record)| (error::told(&failure, "publish"), record.delivery_opaque))
+    }
+
+    /// The same, waiting for room.
+    async fn send_when_there_is_room(
+        &self,
+        producer: &ThreadedProducer<Reports>,
+        destination: &Destination,
+        message: &Message,
+        mut ticket: Box<Ticket>,
+    ) -> Result<(), (Error, Box<Ticket>)> {
+        loop {
+            // Made before the attempt, so that no room between it and the wait is missed.
+            let changed = self.room.changed.notified();
+            match Self::send(producer, destination, message, ticket) {
+                Err((error, given_back)) if error.kind() == ErrorKind::Throttled => {
+                    ticket = given_back;
+                    let _waiting = Waiting::at(&self.room);
+                    if let Err((error, given_back)) = Self::send(producer, destination, message, ticket) {
+                        if error.kind() != ErrorKind::Throttled {
+                            return Err((error, given_back));
+                        }
+                        ticket = given_back;
+                        changed.await;
+                        continue;
+                    }
+                    return Ok(());
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Sends messages of known destinations and waits for their reports. A dropped call leaves each
+    /// of them sent or not.
+    pub(crate) async fn publish(
+        &self,
+        batch: Vec<(Destination, Message)>,
+    ) -> Vec<PublishOutcome> {
+        let count = batch.len();
+        let under_way = Arc::new(Batch {
+            outcomes: Mutex::new((0..count).map(|_| None).collect()),
+            left: AtomicUsize::new(count),
+            done: Notify::new(),
+        });
+        let producer = self.producer();
+        for (place, (destination, message)) in batch.into_iter().enumerate() {
+            let producer = match &producer {
+                Ok(producer) => producer,
+                Err(_) => {
+                    under_way.answer(place, PublishOutcome::Refused(closed("publish")));
+                    continue;
+                }
+            };
+            let ticket = Box::new(Ticket::Batch(Arc::clone(&under_way), place));
+            let sent = self.send_when_there_is_room(producer, &destination, &message, ticket).await;
+            if let Err((error, _)) = sent {
+                let error = error.with("destination", &destination).with("message_id", message.id());
+                under_way.answer(place, PublishOutcome::Refused(error));
+            }
+        }
+        if count > 0 {
+            under_way.done.notified().await;
+        }
+        let outcomes = std::mem::take(&mut *under_way.outcomes.lock().unwrap_or_else(PoisonError::into_inner));
+        let unanswered = || PublishOutcome::Unknown(closed("publish"));
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(unanswered)).collect()
+    }
+
+    /// Sends what was set aside, without waiting; given back when it cannot be sent now.
+    pub(crate) fn send_aside(&self, grave: &Destination, message: &Message, aside: Aside) -> Result<(), (Error, Aside)> {
+        let producer = match self.producer() {
+            Ok(producer) => producer,
+            Err(error) => return Err((error, aside)),
+        };
+        let sent = Self::send(&producer, grave, message, Box::new(Ticket::Aside(aside)));
+        sent.map_err(|(error, ticket)| match *ticket {
+            Ticket::Aside(aside) => (error, aside),
+            Ticket::Batch(..) => unreachable!("the ticket that was given"),
+        })
+    }
+
+    /// Waits for the reports of all that was sent, at most `deadline`; blocks. What is left is told as
+    /// unknown. Idempotent.
+    pub(crate) fn close(&self, deadline: Duration) -> Result<()> {
+        let producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(producer) = producer else { return Ok(()) };
+        producer.flush(deadline).map_err(|failure| error::told(&failure, "close"))
+    }
+}
+
+struct Waiting<'a>(&'a Room);
+
+impl<'a> Waiting<'a> {
+    fn at(room: &'a Room) -> Self {
+        room.waiting_count.fetch_add(1, Ordering::AcqRel);
+        Self(room)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting_count.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A batch of the application's: what cannot be sent is refused in its place.
+pub(crate) async fn publish(shared: &Shared, batch: Vec<Outgoing>) -> Vec<PublishOutcome> {
+    let mut outcomes: Vec<Option<PublishOutcome>> = Vec::with_capacity(batch.len());
+    let mut ready = Vec::with_capacity(batch.len());
+    let mut known: BTreeSet<Destination> = BTreeSet::new();
+    for outgoing in batch {
+        match prepare(shared, outgoing, &mut known).await {
+            Ok(prepared) => {
+                ready.push(prepared);
+                outcomes.push(None);
+            }
+            Err(error) => outcomes.push(Some(PublishOutcome::Refused(error))),
+        }
+    }
+    let mut sent = shared.publisher.publish(ready).await.into_iter();
+    let unanswered = || PublishOutcome::Unknown(closed("publish"));
+    outcomes.into_iter().map(|outcome| outcome.or_else(|| sent.next()).unwrap_or_else(unanswered)).collect()
+}
+
+async fn prepare(
+    shared: &Shared,
+    outgoing: Outgoing,
+    known: &mut BTreeSet<Destination>,
+) -> Result<(Destination, Message)> {
+    if shared.closing.is_cancelled() {
+        return Err(closed("publish"));
+    }
+    let (destination, message, delay) = outgoing.into_parts();
+    let (bytes, bytes_max) = (message.size_bytes(), shared.options.message_bytes_max);
+    if bytes > bytes_max {
+        let text = format!(
+            "the message has {bytes} bytes, at most {bytes_max} are allowed; put a claim check in front or send a reference"
+        );
+        return Err(Error::new(ErrorKind::TooLarge, "publish", text).with("message_id", message.id()));
+    }
+    if !delay.is_zero() {
+        let text = "Kafka delays no message; publish it when it is due, or let the bus do so (emulation::delay)";
+        return Err(Error::new(ErrorKind::Unsupported, "publish", text).with("message_id", message.id()));
+    }
+    if !known.contains(&destination) {
+        shared.topics.find(&destination, "publish").await?.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "publish", "no such destination; declare it first")
+                .with("destination", &destination)
+        })?;
+        known.insert(destination.clone());
+    }
+    Ok((destination, message))
+}

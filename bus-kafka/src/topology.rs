@@ -1,0 +1,320 @@
+//! Which topics and groups there are, and making them exist.
+//!
+//! A topic's default group exists with it. Any other exists once it has a committed offset, which
+//! declaring it makes.
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use bus::{ClockExt as _, Declaration, Destination, Error, ErrorKind, Group, Result, Seams, Subscription};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::FromClientConfig as _;
+use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::{Offset, TopicPartitionList};
+use tracing::info;
+
+use crate::config::{KafkaOptions, PARTITION_COUNT, RETENTION};
+use crate::desk::{ANSWER_MAX, Desk, Tools};
+use crate::{connect, error};
+
+/// How long a topic may take from its creation until every partition has a leader.
+const CREATION_MAX: Duration = Duration::from_secs(15);
+const CREATION_LOOK_PAUSE: Duration = Duration::from_millis(50);
+
+/// A topic, as the brokers describe it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Topic {
+    pub(crate) partition_count: i32,
+}
+
+/// All topics seen so far, and the desk where others are asked about.
+pub(crate) struct Topics {
+    desk: Desk,
+    seams: Seams,
+    options: KafkaOptions,
+    admin: AdminClient<DefaultClientContext>,
+    known: RwLock<BTreeMap<Destination, Topic>>,
+    /// One declaration at a time.
+    declaring: tokio::sync::Mutex<()>,
+}
+
+/// What is waiting for a group in the partitions of its topic, by partition.
+pub(crate) struct Positions {
+    /// The group's committed offset, or the first there is.
+    pub(crate) committed: i64,
+    /// After the last message.
+    pub(crate) high: i64,
+}
+
+impl Topics {
+    pub(crate) fn open(options: &KafkaOptions, seams: Seams, desk: Desk) -> Result<Self> {
+        let admin = AdminClient::from_config(&connect::asking(options));
+        let admin = admin.map_err(|failure| error::told(&failure, "open"))?;
+        let (known, declaring) = (RwLock::default(), tokio::sync::Mutex::default());
+        Ok(Self { desk, seams, options: options.clone(), admin, known, declaring })
+    }
+
+    /// Blocks until `close` has ended; on the desk's thread.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.desk.ask(operation, move |_| Ok(work())).await?
+    }
+
+    fn known(&self, destination: &Destination) -> Option<Topic> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(destination).copied()
+    }
+
+    fn remember(&self, destination: &Destination, topic: Topic) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(destination.clone(), topic);
+    }
+
+    /// The topic of a destination, `None` when there is none.
+    pub(crate) async fn find(&self, destination: &Destination, operation: &'static str) -> Result<Option<Topic>> {
+        if let Some(known) = self.known(destination) {
+            return Ok(Some(known));
+        }
+        self.look_up(destination, operation).await
+    }
+
+    async fn look_up(&self, destination: &Destination, operation: &'static str) -> Result<Option<Topic>> {
+        let name = destination.to_string();
+        let found = self.desk.ask(operation, move |tools| look_up(tools, &name)).await;
+        let found = found.map_err(|error| error.with("destination", destination))?;
+        if let Some(topic) = found {
+            self.remember(destination, topic);
+        }
+        Ok(found)
+    }
+
+    /// Whether a group can be subscribed to.
+    pub(crate) async fn has_group(&self, subscription: &Subscription, operation: &'static str) -> Result<bool> {
+        let Some(topic) = self.find(subscription.destination(), operation).await? else { return Ok(false) };
+        if subscription.group().is_none() {
+            return Ok(true);
+        }
+        self.has_committed(subscription.to_string(), subscription.destination(), topic, operation).await
+    }
+
+    async fn has_committed(
+        &self,
+        group: String,
+        destination: &Destination,
+        topic: Topic,
+        operation: &'static str,
+    ) -> Result<bool> {
+        let name = destination.to_string();
+        let committed = move |tools: &Tools| {
+            let client = tools.in_group(&group)?;
+            let found = client.committed_offsets(all(&name, topic), ANSWER_MAX)?;
+            Ok(found.elements().iter().any(|element| matches!(element.offset(), Offset::Offset(_))))
+        };
+        self.desk.ask(operation, committed).await
+    }
+
+    /// Makes destinations and groups exist with their dead letters, and leaves what exists as it is.
+    pub(crate) async fn declare(&self, declarations: &[Declaration]) -> Result<()> {
+        let _one_at_a_time = self.declaring.lock().await;
+        for declaration in declarations {
+            let destination = &declaration.destination;
+            self.check_name(destination).await?;
+            for group in &declaration.groups {
+                self.check_group(destination, group).await?;
+            }
+            let topic = self.make(destination).await?;
+            self.make(&destination.dead_letters()?).await?;
+            for group in &declaration.groups {
+                let group = Subscription::grouped(destination.clone(), group.clone()).to_string();
+                let name = destination.to_string();
+                let begun = self.desk.ask("declare", move |tools| begin_group(tools, &group, &name, topic)).await;
+                begun.map_err(|error| error.with("destination", destination))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `orders.audit` cannot be both a destination and a group of `orders`: they would be one
+    /// consumer group.
+    async fn check_name(&self, destination: &Destination) -> Result<()> {
+        for (at, _) in destination.as_str().match_indices('.') {
+            let Ok(owner) = Destination::new(&destination.as_str()[..at]) else { continue };
+            if let Some(topic) = self.find(&owner, "declare").await?
+                && self.has_committed(destination.to_string(), &owner, topic, "declare").await?
+            {
+                return Err(twice(destination.as_str(), destination, &owner));
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_group(&self, destination: &Destination, group: &Group) -> Result<()> {
+        let name = Subscription::grouped(destination.clone(), group.clone()).to_string();
+        // A name that is too long for a destination is none.
+        let Ok(other) = Destination::new(&name) else { return Ok(()) };
+        match self.find(&other, "declare").await? {
+            Some(_) => Err(twice(&name, &other, destination)),
+            None => Ok(()),
+        }
+    }
+
+    async fn make(&self, destination: &Destination) -> Result<Topic> {
+        let topic = match self.look_up(destination, "declare").await? {
+            Some(topic) => {
+                self.check_retention(destination).await?;
+                topic
+            }
+            None => self.create(destination).await?,
+        };
+        match self.options.partition_count {
+            Some(wanted) if wanted != topic.partition_count => {
+                let text = format!(
+                    "the topic has {} partitions and {wanted} were asked for; changing their number moves keys to \
+                     other partitions and breaks their order, so drain it and make it anew, or ask for what it has",
+                    topic.partition_count
+                );
+                Err(Error::new(ErrorKind::Conflict, "declare", text).with("destination", destination))
+            }
+            _ => Ok(topic),
+        }
+    }
+
+    async fn check_retention(&self, destination: &Destination) -> Result<()> {
+        let Some(wanted) = self.options.retention else { return Ok(()) };
+        let options = AdminOptions::new().request_timeout(Some(ANSWER_MAX));
+        let described = self.admin.describe_configs([&ResourceSpecifier::Topic(destination.as_str())], &options).await;
+        let described = described.map_err(|failure| error::told(&failure, "declare"))?;
+        let Some(Ok(topic)) = described.into_iter().next() else { return Ok(()) };
+        let found = topic.get("retention.ms").and_then(|entry| entry.value.clone()).unwrap_or_default();
+        if found == wanted.as_millis().to_string() {
+            return Ok(());
+        }
+        let text = format!(
+            "the topic keeps messages for {found} ms and {} ms were asked for; alter retention.ms, or ask for what it has",
+            wanted.as_millis()
+        );
+        Err(Error::new(ErrorKind::Conflict, "declare", text).with("destination", destination))
+    }
+
+    async fn create(&self, destination: &Destination) -> Result<Topic> {
+        let retention = self.options.retention.unwrap_or(RETENTION).as_millis().to_string();
+        let bytes_max = connect::topic_bytes_max(&self.options).to_string();
+        let partition_count = self.options.partition_count.unwrap_or(PARTITION_COUNT);
+        let replication = TopicReplication::Fixed(self.options.replica_count.unwrap_or(-1));
+        let topic = NewTopic::new(destination.as_str(), partition_count, replication)
+            .set("retention.ms", &retention)
+            .set("max.message.bytes", &bytes_max);
+        let options = AdminOptions::new().request_timeout(Some(CREATION_MAX));
+        let created = self.admin.create_topics([&topic], &options).await;
+        match created.map(|mut topics| topics.pop()) {
+            Ok(Some(Ok(_))) => info!(%destination, partition_count, "created"),
+            Ok(Some(Err((_, Code::TopicAlreadyExists)))) => {}
+            // A server without CreateTopics, such as librdkafka's mock, may make topics when asked for them.
+            Ok(Some(Err((_, Code::UnsupportedFeature)))) | Err(KafkaError::AdminOp(Code::UnsupportedFeature)) => {
+                let name = destination.to_string();
+                let asked = self.desk.ask("declare", move |tools| {
+                    tools.creating()?.fetch_metadata(Some(&name), ANSWER_MAX).map(drop)
+                });
+                asked.await?;
+            }
+            Ok(Some(Err((_, code)))) => return Err(error::of_code(code, "declare").with("destination", destination)),
+            Ok(None) => {}
+            Err(failure) => return Err(error::told(&failure, "declare").with("destination", destination)),
+        }
+        self.wait_for(destination).await
+    }
+
+    /// Waits until every partition has a leader.
+    async fn wait_for(&self, destination: &Destination) -> Result<Topic> {
+        let looking = async {
+            loop {
+                if let Some(topic) = self.look_up(destination, "declare").await? {
+                    return Ok(topic);
+                }
+                // The brokers tell nobody when they have agreed on a leader.
+                self.seams.clock.sleep(CREATION_LOOK_PAUSE).await;
+            }
+        };
+        let found = self.seams.clock.timeout(CREATION_MAX, looking).await;
+        found.unwrap_or_else(|| {
+            let text = "the topic was made and has no leader yet; try again, or look at the brokers";
+            Err(Error::new(ErrorKind::Timeout, "declare", text).with("destination", destination))
+        })
+    }
+
+    /// Where a group stands in each partition.
+    pub(crate) async fn positions(&self, subscription: &Subscription, topic: Topic) -> Result<BTreeMap<i32, Positions>> {
+        let (group, name) = (subscription.to_string(), subscription.destination().to_string());
+        self.desk.ask("depth", move |tools| positions(tools, &group, &name, topic)).await
+    }
+}
+
+fn twice(name: &str, destination: &Destination, other: &Destination) -> Error {
+    let text = format!("`{name}` would be both a destination and a group; rename one");
+    Error::new(ErrorKind::Conflict, "declare", text).with("destination", destination).with("other", other)
+}
+
+fn all(topic: &str, description: Topic) -> TopicPartitionList {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_range(topic, 0, description.partition_count - 1);
+    list
+}
+
+/// A topic whose partitions all have a leader.
+fn look_up(tools: &Tools, name: &str) -> Result<Option<Topic>, KafkaError> {
+    let metadata = tools.asking.fetch_metadata(Some(name), ANSWER_MAX)?;
+    let Some(found) = metadata.topics().iter().find(|topic| topic.name() == name) else { return Ok(None) };
+    if let Some(error) = found.error() {
+        return match Code::from(error) {
+            Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::LeaderNotAvailable => Ok(None),
+            code => Err(KafkaError::MetadataFetch(code)),
+        };
+    }
+    let is_led = !found.partitions().is_empty() && found.partitions().iter().all(|partition| partition.leader() >= 0);
+    let partition_count = i32::try_from(found.partitions().len()).unwrap_or(i32::MAX);
+    if !is_led && !found.partitions().is_empty() {
+        // It exists; who asks tries again.
+        return Err(KafkaError::MetadataFetch(Code::LeaderNotAvailable));
+    }
+    Ok(is_led.then_some(Topic { partition_count }))
+}
+
+/// Makes a group exist: commits the first offset of each partition where it has none.
+fn begin_group(tools: &Tools, group: &str, name: &str, topic: Topic) -> Result<(), KafkaError> {
+    let client = tools.in_group(group)?;
+    let mut missing = TopicPartitionList::new();
+    for element in client.committed_offsets(all(name, topic), ANSWER_MAX)?.elements() {
+        if !matches!(element.offset(), Offset::Offset(_)) {
+            let (low, _) = client.fetch_watermarks(name, element.partition(), ANSWER_MAX)?;
+            missing.add_partition_offset(name, element.partition(), Offset::Offset(low))?;
+        }
+    }
+    if missing.count() == 0 {
+        return Ok(());
+    }
+    match client.commit(&missing, CommitMode::Sync) {
+        // It has members, who commit themselves.
+        Err(KafkaError::ConsumerCommit(Code::UnknownMemberId | Code::IllegalGeneration)) => Ok(()),
+        answer => answer,
+    }
+}
+
+fn positions(
+    tools: &Tools,
+    group: &str,
+    name: &str,
+    topic: Topic,
+) -> Result<BTreeMap<i32, Positions>, KafkaError> {
+    let client = tools.in_group(group)?;
+    let mut found = BTreeMap::new();
+    for element in client.committed_offsets(all(name, topic), ANSWER_MAX)?.elements() {
+        let (low, high) = client.fetch_watermarks(name, element.partition(), ANSWER_MAX)?;
+        let committed = element.offset().to_raw().filter(|offset| *offset >= low).unwrap_or(low);
+        found.insert(element.partition(), Positions { committed, high });
+    }
+    Ok(found)
+}
