@@ -15,6 +15,7 @@ use crate::{KafkaBus, KafkaOptions};
 /// | `partitions` | 1–1000 | partitions of topics declared here; existing ones must have as many |
 /// | `retention` | seconds or more | how long topics declared here keep messages; existing ones must agree |
 /// | `replication` | 1–16 | copies of topics declared here; left out, the broker's default |
+/// | `admin` | `on`, `off` | off: topics are made by asking for them, on servers without `CreateTopics` |
 /// | `window` | 16–1000000 | messages of a partition read beyond its first unsettled one |
 /// | `drain` | to 1 minute | how long a rebalance waits for what is in hand |
 /// | `session` | 6 s to 5 minutes | after which a member that is not heard of is taken its partitions |

@@ -18,7 +18,7 @@ use crate::config::{KafkaOptions, NACK_DELAY_MAX};
 use crate::consumer::{Consumer, KafkaReceiver};
 use crate::desk::Desk;
 use crate::lag::PartitionLag;
-use crate::member::{Known, Member};
+use crate::member::Member;
 use crate::publish::{self, Publisher};
 use crate::shared::{Shared, closed};
 use crate::topology::Topics;
@@ -32,7 +32,7 @@ const JOIN_MAX: Duration = Duration::from_secs(10);
 pub struct KafkaBus {
     shared: Arc<Shared>,
     capability: Capability,
-    members: Mutex<BTreeMap<Subscription, Known>>,
+    members: Mutex<BTreeMap<Subscription, Weak<Member>>>,
     /// Members that are to have ended when the bus has closed.
     consumers: Mutex<Vec<Weak<Consumer>>>,
     last_reader: AtomicU64,
@@ -62,7 +62,7 @@ impl KafkaBus {
         members.iter().flat_map(|member| member.lag()).collect()
     }
 
-    fn members(&self) -> MutexGuard<'_, BTreeMap<Subscription, Known>> {
+    fn members(&self) -> MutexGuard<'_, BTreeMap<Subscription, Weak<Member>>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -79,7 +79,7 @@ impl KafkaBus {
         let member = match known.filter(|member| member.admit(reader, options.prefetch_count_max)) {
             Some(member) => member,
             None => {
-                let member = Member::join(&self.shared, subscription)?;
+                let member = Member::join(&self.shared, subscription, reader)?;
                 member.admit(reader, options.prefetch_count_max);
                 members.insert(subscription.clone(), Arc::downgrade(&member));
                 member

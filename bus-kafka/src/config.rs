@@ -42,6 +42,9 @@ pub struct KafkaOptions {
     pub retention: Option<Duration>,
     /// Copies of topics declared here; `None`: the broker's default.
     pub replica_count: Option<i32>,
+    /// Whether topics are made by `CreateTopics`; otherwise by asking for them, as servers without it
+    /// may do (librdkafka's mock).
+    pub admin: bool,
     /// Messages of a partition read beyond its first unsettled one.
     pub window_count_max: usize,
     /// How long a rebalance waits for what is in hand.
@@ -60,6 +63,7 @@ const OPTIONS: &[&str] = &[
     "partitions",
     "retention",
     "replication",
+    "admin",
     "window",
     "drain",
     "session",
@@ -92,10 +96,11 @@ impl KafkaOptions {
         let options = Self {
             servers: servers(url.authority())?,
             credentials,
-            tls: switch(url, "tls")?,
+            tls: switch(url, "tls", false)?,
             partition_count: optional("partitions", 1_000)?,
             retention: url.option("retention").map(|_| span(url, "retention", RETENTION, MINUTE / 60, 3_650 * 24 * 60 * MINUTE)).transpose()?,
             replica_count: optional("replication", 16)?,
+            admin: switch(url, "admin", true)?,
             window_count_max: number(url, "window", WINDOW_COUNT_MAX, 16, 1_000_000)?,
             drain: span(url, "drain", DRAIN, Duration::ZERO, MINUTE)?,
             session: span(url, "session", SESSION, MINUTE / 10, 5 * MINUTE)?,
@@ -103,7 +108,7 @@ impl KafkaOptions {
             delivery: span(url, "timeout", DELIVERY, MINUTE / 60, 5 * MINUTE)?,
             message_bytes_max: number(url, "message_bytes_max", MESSAGE_BYTES_MAX, 1, 8 * 1024 * 1024)?,
         };
-        options.check(switch(url, "allow_plaintext")?)?;
+        options.check(switch(url, "allow_plaintext", false)?)?;
         Ok(options)
     }
 
@@ -152,9 +157,10 @@ fn is_loopback(server: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn switch(url: &BusUrl, name: &str) -> Result<bool> {
+fn switch(url: &BusUrl, name: &str, default: bool) -> Result<bool> {
     match url.option(name) {
-        None | Some("off") => Ok(false),
+        None => Ok(default),
+        Some("off") => Ok(false),
         Some("on") => Ok(true),
         Some(other) => Err(invalid(format!("option `{name}` is `{other}`; use `on` or `off`"))),
     }
@@ -192,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_url_sets_every_option() {
-        let url = "kafka://me:hunter2@127.0.0.1:9092,[::1]:9093?partitions=8&retention=7d&replication=3&window=100\
+        let url = "kafka://me:hunter2@127.0.0.1:9092,[::1]:9093?partitions=8&retention=7d&replication=3&admin=off&window=100\
                    &drain=500ms&session=6s&poll=1m&timeout=5s&message_bytes_max=1000";
         let expected = KafkaOptions {
             servers: "127.0.0.1:9092,[::1]:9093".to_owned(),
@@ -201,6 +207,7 @@ mod tests {
             partition_count: Some(8),
             retention: Some(Duration::from_secs(7 * 86_400)),
             replica_count: Some(3),
+            admin: false,
             window_count_max: 100,
             drain: Duration::from_millis(500),
             session: Duration::from_secs(6),

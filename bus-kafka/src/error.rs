@@ -5,7 +5,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 /// A failed call. No type of the client leaves this crate: the cause is kept as text.
 pub(crate) fn told(failure: &KafkaError, operation: &'static str) -> Error {
-    match failure.rdkafka_error_code() {
+    let code = match failure {
+        KafkaError::AdminOp(code) => Some(*code),
+        failure => failure.rdkafka_error_code(),
+    };
+    match code {
         Some(code) => of_code(code, operation),
         None => Error::new(ErrorKind::Unexpected, operation, "the client failed").caused_by(failure.to_string()),
     }

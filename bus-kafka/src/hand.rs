@@ -68,6 +68,11 @@ pub(crate) struct Out {
 }
 
 impl Hand {
+    /// Tokens of one member are none of another's: their epochs begin far apart.
+    pub(crate) fn with_tokens_of(member: u64) -> Self {
+        Self { last_epoch: member << 32, ..Self::default() }
+    }
+
     pub(crate) fn join(&mut self, reader: u64, prefetch_count_max: usize) {
         let new = Reader { prefetch_count_max, held_count: 0, is_stopped: false, lost: Vec::new() };
         self.readers.insert(reader, new);

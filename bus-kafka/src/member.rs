@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bus::{Error, ErrorKind, Moment, Result, Subscription};
@@ -77,12 +77,13 @@ impl Bell {
 }
 
 impl Member {
-    /// Joins the group with a thread of its own.
-    pub(crate) fn join(shared: &Arc<Shared>, subscription: &Subscription) -> Result<Arc<Self>> {
+    /// Joins the group with a thread of its own. `number` tells this member's tokens from those of
+    /// others on the same bus.
+    pub(crate) fn join(shared: &Arc<Shared>, subscription: &Subscription, number: u64) -> Result<Arc<Self>> {
         let member = Arc::new(Self {
             shared: Arc::clone(shared),
             subscription: subscription.clone(),
-            hand: Mutex::default(),
+            hand: Mutex::new(Hand::with_tokens_of(number)),
             settled: Condvar::new(),
             changed: Notify::new(),
             joined: CancellationToken::new(),
@@ -467,5 +468,3 @@ impl ConsumerContext for Calls {
     }
 }
 
-/// Where a member is known by its subscription.
-pub(crate) type Known = Weak<Member>;

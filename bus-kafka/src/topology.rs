@@ -201,6 +201,12 @@ impl Topics {
     }
 
     async fn create(&self, destination: &Destination) -> Result<Topic> {
+        let made = if self.options.admin { self.create_topic(destination).await } else { self.ask_for(destination).await };
+        made.map_err(|error| error.with("destination", destination))?;
+        self.wait_for(destination).await
+    }
+
+    async fn create_topic(&self, destination: &Destination) -> Result<()> {
         let retention = self.options.retention.unwrap_or(RETENTION).as_millis().to_string();
         let bytes_max = connect::topic_bytes_max(&self.options).to_string();
         let partition_count = self.options.partition_count.unwrap_or(PARTITION_COUNT);
@@ -210,22 +216,20 @@ impl Topics {
             .set("max.message.bytes", &bytes_max);
         let options = AdminOptions::new().request_timeout(Some(CREATION_MAX));
         let created = self.admin.create_topics([&topic], &options).await;
-        match created.map(|mut topics| topics.pop()) {
-            Ok(Some(Ok(_))) => info!(%destination, partition_count, "created"),
-            Ok(Some(Err((_, Code::TopicAlreadyExists)))) => {}
-            // A server without CreateTopics, such as librdkafka's mock, may make topics when asked for them.
-            Ok(Some(Err((_, Code::UnsupportedFeature)))) | Err(KafkaError::AdminOp(Code::UnsupportedFeature)) => {
-                let name = destination.to_string();
-                let asked = self.desk.ask("declare", move |tools| {
-                    tools.creating()?.fetch_metadata(Some(&name), ANSWER_MAX).map(drop)
-                });
-                asked.await?;
+        match created.map_err(|failure| error::told(&failure, "declare"))?.pop() {
+            Some(Err((_, Code::TopicAlreadyExists))) | None => Ok(()),
+            Some(Err((_, code))) => Err(error::of_code(code, "declare")),
+            Some(Ok(_)) => {
+                info!(%destination, partition_count, "created");
+                Ok(())
             }
-            Ok(Some(Err((_, code)))) => return Err(error::of_code(code, "declare").with("destination", destination)),
-            Ok(None) => {}
-            Err(failure) => return Err(error::told(&failure, "declare").with("destination", destination)),
         }
-        self.wait_for(destination).await
+    }
+
+    async fn ask_for(&self, destination: &Destination) -> Result<()> {
+        let name = destination.to_string();
+        let asked = move |tools: &Tools| tools.creating()?.fetch_metadata(Some(&name), ANSWER_MAX).map(drop);
+        self.desk.ask("declare", asked).await
     }
 
     /// Waits until every partition has a leader.

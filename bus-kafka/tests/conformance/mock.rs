@@ -43,7 +43,7 @@ impl Harness for Mock {
     }
 
     async fn connect(&self, seams: &Seams) -> Result<Arc<dyn Bus>> {
-        let url = format!("kafka://{}?session=6s&timeout=10s", self.cluster().bootstrap_servers());
+        let url = format!("kafka://{}?admin=off&session=6s&timeout=10s", self.cluster().bootstrap_servers());
         Ok(KafkaBus::open(KafkaOptions::of(&BusUrl::parse(&url)?)?, seams.clone())?)
     }
 
