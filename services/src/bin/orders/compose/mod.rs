@@ -26,6 +26,8 @@ fn registry() -> Registry {
     let registry = Registry::new().with(MemoryBackend);
     #[cfg(feature = "sqs")]
     let registry = registry.with(bus_sqs::SqsBackend);
+    #[cfg(feature = "kafka")]
+    let registry = registry.with(bus_kafka::KafkaBackend);
     registry
 }
 

@@ -1,0 +1,28 @@
+//! The order system on Kafka: Apache Kafka from `tests/brokers`.
+
+mod flow;
+mod foreign;
+mod outages;
+#[expect(dead_code, reason = "shared with the tests on SQS, which use all of it")]
+#[path = "../sqs/place.rs"]
+mod place;
+mod rebalances;
+
+use std::process::ExitCode;
+
+use tests::broker_tests;
+
+fn main() -> ExitCode {
+    tests::brokers::main(
+        "kafka",
+        broker_tests![
+            flow::the_recorded_flow_runs_in_one_process,
+            flow::the_recorded_flow_runs_in_two_processes,
+            foreign::what_a_foreign_client_put_there_before_the_start_is_processed,
+            rebalances::an_ack_of_a_partition_that_went_to_another_member_is_lease_lost,
+            rebalances::what_was_settled_out_of_order_does_not_come_again_to_the_next_member,
+            outages::a_broker_killed_twice_under_load_loses_and_doubles_nothing,
+            outages::a_consumer_that_stands_still_beyond_its_session_loses_and_doubles_nothing,
+        ],
+    )
+}
