@@ -22,7 +22,8 @@ def partitions(consumer, topic):
 
 
 if action == "create":
-    made = AdminClient(base).create_topics([NewTopic(topic, 2, 1) for topic in topics])
+    admin = AdminClient(base)
+    made = admin.create_topics([NewTopic(topic, 2, 1) for topic in topics])
     for future in made.values():
         future.result()
 elif action == "send":
