@@ -49,8 +49,7 @@ impl KafkaBus {
         let topics = Topics::open(&options, seams.clone(), desk)?;
         let publisher = Publisher::open(&options, Arc::clone(&traffic))?;
         let capability = capability(&options);
-        let shared =
-            Arc::new(Shared { options, seams, traffic, topics, publisher, closing: CancellationToken::new() });
+        let shared = Arc::new(Shared { options, seams, traffic, topics, publisher, closing: CancellationToken::new() });
         let (members, consumers) = (Mutex::default(), Mutex::default());
         Ok(Arc::new(Self { shared, capability, members, consumers, last_reader: AtomicU64::new(0) }))
     }

@@ -98,7 +98,10 @@ impl KafkaOptions {
             credentials,
             tls: switch(url, "tls", false)?,
             partition_count: optional("partitions", 1_000)?,
-            retention: url.option("retention").map(|_| span(url, "retention", RETENTION, MINUTE / 60, 3_650 * 24 * 60 * MINUTE)).transpose()?,
+            retention: url
+                .option("retention")
+                .map(|_| span(url, "retention", RETENTION, MINUTE / 60, 3_650 * 24 * 60 * MINUTE))
+                .transpose()?,
             replica_count: optional("replication", 16)?,
             admin: switch(url, "admin", true)?,
             window_count_max: number(url, "window", WINDOW_COUNT_MAX, 16, 1_000_000)?,
@@ -149,7 +152,9 @@ fn servers(authority: &str) -> Result<String> {
     if authority.split(',').all(has_port) {
         return Ok(authority.to_owned());
     }
-    Err(invalid(format!("`{authority}` is no list of brokers; write kafka://127.0.0.1:9092 or kafka://one:9092,two:9092")))
+    Err(invalid(format!(
+        "`{authority}` is no list of brokers; write kafka://127.0.0.1:9092 or kafka://one:9092,two:9092"
+    )))
 }
 
 fn is_loopback(server: &str) -> bool {
@@ -180,7 +185,9 @@ fn span(url: &BusUrl, name: &str, default: Duration, min: Duration, max: Duratio
         number.checked_mul(*scale).map(Duration::from_millis)
     });
     found.filter(|span| (min..=max).contains(span)).ok_or_else(|| {
-        invalid(format!("option `{name}` is `{text}`; use a span from {min:?} to {max:?}, such as 500ms, 30s, 5m or 7d"))
+        invalid(format!(
+            "option `{name}` is `{text}`; use a span from {min:?} to {max:?}, such as 500ms, 30s, 5m or 7d"
+        ))
     })
 }
 

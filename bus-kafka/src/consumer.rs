@@ -110,7 +110,8 @@ impl Receiver for KafkaReceiver {
         let answer = |token: &Token| match hand.message(self.0.reader, *token) {
             None => ExtendOutcome::LeaseLost,
             Some(_) => {
-                let text = "a delivery is ours until it is settled or its partition is taken away; nothing extends that";
+                let text =
+                    "a delivery is ours until it is settled or its partition is taken away; nothing extends that";
                 ExtendOutcome::Failed(Error::new(ErrorKind::Unsupported, "extend", text))
             }
         };

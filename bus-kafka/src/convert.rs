@@ -70,24 +70,25 @@ pub(crate) fn read(record: &BorrowedMessage<'_>) -> Read {
         // librdkafka's names end at a NUL; one that is no UTF-8 would be no Kafka header.
         pairs.extend(headers.iter().map(|header| (header.key, header.value.unwrap_or_default())));
     }
-    let place = format!("{}/{}/{}", record.topic(), record.partition(), record.offset());
-    decode(&place, record.key(), &pairs, body)
+    let place = || format!("{}/{}/{}", record.topic(), record.partition(), record.offset());
+    decode(place, record.key(), &pairs, body)
 }
 
-fn decode(place: &str, key: Option<&[u8]>, pairs: &[(&str, &[u8])], body: Bytes) -> Read {
-    let broker_id = MessageId::parse(place).expect("a topic's name and two numbers are short and legal");
+/// `place` names the record, for one that has no id of ours.
+fn decode(place: impl Fn() -> String, key: Option<&[u8]>, pairs: &[(&str, &[u8])], body: Bytes) -> Read {
+    let broker_id = || MessageId::parse(&place()).expect("a topic's name and two numbers are short and legal");
     match ours_or_foreign(&broker_id, key, pairs, body.clone()) {
         Ok(message) => Read { message, fault: None },
         Err(fault) => {
             let headers: Headers =
                 pairs.iter().map(|(name, value)| ((*name).to_owned(), Bytes::copy_from_slice(value))).collect();
-            Read { message: Message::foreign(broker_id, body).with_headers(headers), fault: Some(fault) }
+            Read { message: Message::foreign(broker_id(), body).with_headers(headers), fault: Some(fault) }
         }
     }
 }
 
 fn ours_or_foreign(
-    broker_id: &MessageId,
+    broker_id: &dyn Fn() -> MessageId,
     key: Option<&[u8]>,
     pairs: &[(&str, &[u8])],
     body: Bytes,
@@ -99,7 +100,7 @@ fn ours_or_foreign(
     let id = text_of(ID).transpose()?;
     let mut message = match id {
         Some(id) => Message::new(MessageId::parse(id).map_err(|error| error.to_string())?, body),
-        None => Message::foreign(broker_id.clone(), body),
+        None => Message::foreign(broker_id(), body),
     };
     if let Some(key) = key.filter(|key| !key.is_empty()) {
         let key = std::str::from_utf8(key).map_err(|error| format!("the key: {error}"))?;
@@ -131,7 +132,12 @@ mod tests {
         let wire = headers_of(sent);
         let pairs: Vec<(&str, &[u8])> =
             wire.as_borrowed().iter().map(|header| (header.key, header.value.unwrap_or_default())).collect();
-        decode("orders/3/1442", sent.key().map(|key| key.as_str().as_bytes()), &pairs, sent.body().clone())
+        decode(
+            || "orders/3/1442".to_owned(),
+            sent.key().map(|key| key.as_str().as_bytes()),
+            &pairs,
+            sent.body().clone(),
+        )
     }
 
     #[test]
@@ -161,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_foreign_message_has_its_place_for_an_id_and_its_headers_as_they_are() {
-        let read = decode("orders/3/1442", Some(b"k"), &[("~~a", b"1")], Bytes::from_static(b"{}"));
+        let read = decode(|| "orders/3/1442".to_owned(), Some(b"k"), &[("~~a", b"1")], Bytes::from_static(b"{}"));
         assert!(read.message.is_foreign() && read.fault.is_none());
         assert_eq!(read.message.id().to_string(), "orders/3/1442");
         assert_eq!(read.message.headers().text("~~a"), Some("1"));
@@ -175,7 +181,7 @@ mod tests {
             (None, vec![(ID, &b"\xff"[..])]),
             (None, vec![(CONTENT_TYPE, &b"\xff"[..])]),
         ] {
-            let read = decode("orders/3/1442", key, &pairs, Bytes::from_static(b"raw"));
+            let read = decode(|| "orders/3/1442".to_owned(), key, &pairs, Bytes::from_static(b"raw"));
             assert!(read.fault.is_some(), "{key:?} {pairs:?}");
             assert_eq!((&read.message.body()[..], read.message.headers().count()), (&b"raw"[..], pairs.len()));
         }

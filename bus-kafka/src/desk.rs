@@ -78,9 +78,9 @@ impl Desk {
                 }
             }
         });
-        spawned.map(|_| Self(sender)).map_err(|error| {
-            Error::new(ErrorKind::Unexpected, "open", "no thread could be started").caused_by(error)
-        })
+        spawned
+            .map(|_| Self(sender))
+            .map_err(|error| Error::new(ErrorKind::Unexpected, "open", "no thread could be started").caused_by(error))
     }
 
     /// Asks on the thread and waits for the answer.

@@ -96,7 +96,9 @@ fn hint_of(kind: ErrorKind) -> &'static str {
         ErrorKind::Conflict => "the topic exists with other properties; delete it or declare what it is",
         ErrorKind::TooLarge => "the message is larger than the topic takes; send a reference to the data",
         ErrorKind::Throttled => "too much at once; try again",
-        ErrorKind::Unauthorized => "the credentials are missing or wrong, or the user may not do this; check them and the ACLs",
+        ErrorKind::Unauthorized => {
+            "the credentials are missing or wrong, or the user may not do this; check them and the ACLs"
+        }
         ErrorKind::Timeout => "the broker did not answer in time",
         ErrorKind::Unavailable => "the broker cannot be reached or cannot serve now; it is tried again",
         ErrorKind::LeaseLost => "the partition is no longer ours",

@@ -234,21 +234,21 @@ impl Hand {
                     if let Some(lane) = self.lanes.get_mut(&lane_key) {
                         lane.delayed_count -= 1;
                     }
-                    self.free(lane_key);
+                    self.free(&lane_key);
                 }
             }
         }
     }
 
     /// Gives what is parked in a lane back to be handed out, once nothing of it is in hand or delayed.
-    fn free(&mut self, lane_key: LaneKey) {
-        let Some(lane) = self.lanes.get_mut(&lane_key) else { return };
+    fn free(&mut self, lane_key: &LaneKey) {
+        let Some(lane) = self.lanes.get_mut(lane_key) else { return };
         if !lane.in_hand.is_empty() || lane.delayed_count > 0 {
             return;
         }
         let partition = lane_key.0;
         self.returned.extend(std::mem::take(&mut lane.parked).into_iter().map(|offset| (partition, offset)));
-        self.lanes.remove(&lane_key);
+        self.lanes.remove(lane_key);
     }
 
     fn held(&self, reader: u64, token: Token) -> Option<&Held> {
@@ -276,7 +276,7 @@ impl Hand {
         let Some(held) = self.take(reader, token) else { return false };
         self.settle_place(held.place);
         if let Some(key) = held.key {
-            self.leave_lane((held.place.0, key), held.place.1);
+            self.leave_lane(&(held.place.0, key), held.place.1);
         }
         true
     }
@@ -303,7 +303,7 @@ impl Hand {
                 let lane = self.lanes.entry(lane_key.clone()).or_default();
                 lane.parked.insert(place.1);
                 lane.delayed_count += usize::from(due.is_some());
-                self.leave_lane(lane_key, place.1);
+                self.leave_lane(&lane_key, place.1);
             }
             None if due.is_none() => {
                 self.returned.insert(place);
@@ -313,8 +313,8 @@ impl Hand {
         true
     }
 
-    fn leave_lane(&mut self, lane_key: LaneKey, offset: i64) {
-        if let Some(lane) = self.lanes.get_mut(&lane_key) {
+    fn leave_lane(&mut self, lane_key: &LaneKey, offset: i64) {
+        if let Some(lane) = self.lanes.get_mut(lane_key) {
             lane.in_hand.retain(|held| *held != offset);
         }
         self.free(lane_key);

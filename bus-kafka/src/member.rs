@@ -10,6 +10,7 @@ use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message as _;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,10 @@ const COMMIT_PAUSE: Duration = Duration::from_millis(200);
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// Between attempts to send a dead letter.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// How long reading may rest because too much waits here, before partitions are paused: a pause
+/// throws away what librdkafka has fetched, so a short rest is cheaper, and a long one would delay
+/// rebalances.
+const REST_MAX: Duration = Duration::from_millis(500);
 /// Records taken from librdkafka in one go.
 const POLL_COUNT_MAX: usize = 512;
 /// Read and not handed out, beyond which partitions are paused; half of it goes on.
@@ -51,7 +56,7 @@ pub(crate) struct Member {
     ended: CancellationToken,
     bell: Bell,
     is_leaving: AtomicBool,
-    is_paused: AtomicBool,
+    waits_for_room: AtomicBool,
     failure: Mutex<Option<Error>>,
     aside: Mutex<Vec<Aside>>,
 }
@@ -90,7 +95,7 @@ impl Member {
             ended: CancellationToken::new(),
             bell: Bell::default(),
             is_leaving: AtomicBool::new(false),
-            is_paused: AtomicBool::new(false),
+            waits_for_room: AtomicBool::new(false),
             failure: Mutex::default(),
             aside: Mutex::default(),
         });
@@ -184,7 +189,7 @@ impl Member {
 
     /// Something was handed out: there is room to read more.
     pub(crate) fn moved_out(&self) {
-        if self.is_paused.load(Ordering::Relaxed) {
+        if self.waits_for_room.load(Ordering::Relaxed) && has_room(&self.hand()) {
             self.bell.ring();
         }
     }
@@ -232,11 +237,21 @@ impl Member {
     fn poll_until_leaving(self: &Arc<Self>, consumer: BaseConsumer<Calls>) {
         let mut paused = BTreeSet::new();
         let mut commit_at = self.now();
+        let mut full_since = None;
         while !self.is_leaving.load(Ordering::Acquire) {
-            let is_idle = self.read(&consumer) == 0;
-            self.bury_aside();
-            self.hold_back(&consumer, &mut paused);
             let now = self.now();
+            let is_full = is_full(&self.hand());
+            let since = *full_since.get_or_insert(now);
+            if !is_full {
+                full_since = None;
+            }
+            let is_resting = is_full && paused.is_empty() && now.since(since) < REST_MAX;
+            self.waits_for_room.store(is_full || !paused.is_empty(), Ordering::Relaxed);
+            let is_idle = is_resting || self.read(&consumer) == 0;
+            self.bury_aside();
+            if !is_resting {
+                self.hold_back(&consumer, &mut paused, is_full);
+            }
             if now >= commit_at {
                 commit_at = now + COMMIT_PAUSE;
                 self.commit(&consumer, &self.positions(&mut self.hand(), None), CommitMode::Async);
@@ -296,13 +311,11 @@ impl Member {
     }
 
     /// Pauses partitions while too much waits here, and lets them go on later.
-    fn hold_back(&self, consumer: &BaseConsumer<Calls>, paused: &mut BTreeSet<i32>) {
+    fn hold_back(&self, consumer: &BaseConsumer<Calls>, paused: &mut BTreeSet<i32>, is_full: bool) {
         let window_count_max = self.shared.options.window_count_max;
         let (pause, resume) = {
             let hand = self.hand();
-            let (count, bytes) = hand.fresh();
-            let is_full = count >= FRESH_COUNT_MAX || bytes >= FRESH_BYTES_MAX;
-            let has_room = count <= FRESH_COUNT_MAX / 2 && bytes <= FRESH_BYTES_MAX / 2;
+            let has_room = has_room(&hand);
             paused.retain(|partition| hand.window(*partition).is_some());
             let mut pause = Vec::new();
             let mut resume = Vec::new();
@@ -332,7 +345,6 @@ impl Member {
                 paused.remove(partition);
             });
         }
-        self.is_paused.store(!paused.is_empty(), Ordering::Relaxed);
     }
 
     /// What is to be committed, of some partitions or of all that changed.
@@ -379,7 +391,7 @@ impl Member {
     }
 
     fn assigned(&self, consumer: &BaseConsumer<Calls>, list: &TopicPartitionList) {
-        let partitions: Vec<i32> = list.elements().iter().map(|element| element.partition()).collect();
+        let partitions: Vec<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
         info!(subscription = %self.subscription, ?partitions, "assigned");
         let mut settled_before = std::collections::BTreeMap::new();
         if !partitions.is_empty() {
@@ -404,7 +416,7 @@ impl Member {
     }
 
     fn revoked(&self, consumer: &BaseConsumer<Calls>, list: &TopicPartitionList) {
-        let partitions: BTreeSet<i32> = list.elements().iter().map(|element| element.partition()).collect();
+        let partitions: BTreeSet<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
         let is_lost = consumer.assignment_lost();
         let positions = {
             let mut hand = self.hand();
@@ -426,6 +438,16 @@ impl Member {
             self.commit(consumer, &positions, CommitMode::Sync);
         }
     }
+}
+
+fn is_full(hand: &Hand) -> bool {
+    let (count, bytes) = hand.fresh();
+    count >= FRESH_COUNT_MAX || bytes >= FRESH_BYTES_MAX
+}
+
+fn has_room(hand: &Hand) -> bool {
+    let (count, bytes) = hand.fresh();
+    count <= FRESH_COUNT_MAX / 2 && bytes <= FRESH_BYTES_MAX / 2
 }
 
 /// librdkafka's callbacks, on the thread that polls.
@@ -467,4 +489,3 @@ impl ConsumerContext for Calls {
         }
     }
 }
-

@@ -163,10 +163,7 @@ impl Publisher {
 
     /// Sends messages of known destinations and waits for their reports. A dropped call leaves each
     /// of them sent or not.
-    pub(crate) async fn publish(
-        &self,
-        batch: Vec<(Destination, Message)>,
-    ) -> Vec<PublishOutcome> {
+    pub(crate) async fn publish(&self, batch: Vec<(Destination, Message)>) -> Vec<PublishOutcome> {
         let count = batch.len();
         let under_way = Arc::new(Batch {
             outcomes: Mutex::new((0..count).map(|_| None).collect()),
@@ -198,7 +195,12 @@ impl Publisher {
     }
 
     /// Sends what was set aside, without waiting; given back when it cannot be sent now.
-    pub(crate) fn send_aside(&self, grave: &Destination, message: &Message, aside: Aside) -> Result<(), (Error, Aside)> {
+    pub(crate) fn send_aside(
+        &self,
+        grave: &Destination,
+        message: &Message,
+        aside: Aside,
+    ) -> Result<(), (Error, Aside)> {
         let producer = match self.producer() {
             Ok(producer) => producer,
             Err(error) => return Err((error, aside)),

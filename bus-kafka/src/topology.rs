@@ -201,7 +201,8 @@ impl Topics {
     }
 
     async fn create(&self, destination: &Destination) -> Result<Topic> {
-        let made = if self.options.admin { self.create_topic(destination).await } else { self.ask_for(destination).await };
+        let made =
+            if self.options.admin { self.create_topic(destination).await } else { self.ask_for(destination).await };
         made.map_err(|error| error.with("destination", destination))?;
         self.wait_for(destination).await
     }
@@ -251,7 +252,11 @@ impl Topics {
     }
 
     /// Where a group stands in each partition.
-    pub(crate) async fn positions(&self, subscription: &Subscription, topic: Topic) -> Result<BTreeMap<i32, Positions>> {
+    pub(crate) async fn positions(
+        &self,
+        subscription: &Subscription,
+        topic: Topic,
+    ) -> Result<BTreeMap<i32, Positions>> {
         let (group, name) = (subscription.to_string(), subscription.destination().to_string());
         self.desk.ask("depth", move |tools| positions(tools, &group, &name, topic)).await
     }
@@ -307,12 +312,7 @@ fn begin_group(tools: &Tools, group: &str, name: &str, topic: Topic) -> Result<(
     }
 }
 
-fn positions(
-    tools: &Tools,
-    group: &str,
-    name: &str,
-    topic: Topic,
-) -> Result<BTreeMap<i32, Positions>, KafkaError> {
+fn positions(tools: &Tools, group: &str, name: &str, topic: Topic) -> Result<BTreeMap<i32, Positions>, KafkaError> {
     let client = tools.in_group(group)?;
     let mut found = BTreeMap::new();
     for element in client.committed_offsets(all(name, topic), ANSWER_MAX)?.elements() {

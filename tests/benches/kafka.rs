@@ -251,7 +251,8 @@ fn main() {
         println!("no Kafka at {}; run `tests/brokers up kafka`", place.server);
         return;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let bus = place.bus();
     println!("{MESSAGE_COUNT} messages of {BODY_BYTES} bytes, key, four headers; {PAIR_COUNT} interleaved rounds");
     let topic = place.topic("publish");

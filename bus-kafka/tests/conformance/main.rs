@@ -16,9 +16,17 @@ const DEVIATIONS: &[Deviation] = &[Deviation {
              after the handlers that run have ended, and not before",
 }];
 
+/// What takes the mock cluster minutes for want of a knob.
+const TOO_SLOW: &str = "the mock lets the first member of every group wait for three seconds, and this case begins some \
+     hundred of them; it is shown on Apache Kafka";
+
 fn main() -> ExitCode {
     let port = std::env::var("KAFKA_PORT").unwrap_or_else(|_| "9092".to_owned());
-    let suite = Suite::new().setting("mock", mock::Mock::start);
+    let suite = Suite::new().setting("mock", mock::Mock::start).without(
+        "mock",
+        "no_dead_letter_is_lost_wherever_its_replay_is_interrupted",
+        TOO_SLOW,
+    );
     let suite = match TcpStream::connect(format!("127.0.0.1:{port}")) {
         Ok(_) => suite.setting("kafka", move || real::Kafka::at(&port)),
         Err(error) => {
