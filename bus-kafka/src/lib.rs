@@ -54,6 +54,7 @@ mod lag;
 mod member;
 mod offsets;
 mod quarantine;
+mod rebalance;
 mod settle;
 mod window;
 

@@ -6,22 +6,22 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bus::{Error, ErrorKind, Moment, Result, Subscription};
-use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::TopicPartitionList;
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
-use rdkafka::topic_partition_list::TopicPartitionListElem;
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 use crate::hand::{Hand, Place};
 use crate::lag::PartitionLag;
 use crate::quarantine::Aside;
+use crate::rebalance::Calls;
 use crate::shared::Shared;
 use crate::window::Window;
-use crate::{connect, convert, desk, error, offsets};
+use crate::{connect, convert, error};
 
 /// Between a settlement and its commit, at most.
 const COMMIT_PAUSE: Duration = Duration::from_millis(200);
@@ -38,8 +38,6 @@ const POLL_COUNT_MAX: usize = 512;
 /// Read and not handed out, beyond which partitions are paused; half of it goes on.
 const FRESH_COUNT_MAX: usize = 4_096;
 const FRESH_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// How long the last answers of a member may take.
-const COMMITTED_MAX: Duration = Duration::from_secs(5);
 
 /// What receivers, the polling thread and librdkafka's callbacks share.
 pub(crate) struct Member {
@@ -47,11 +45,11 @@ pub(crate) struct Member {
     pub(crate) subscription: Subscription,
     hand: Mutex<Hand>,
     /// Something of a leaving partition was settled or given back.
-    settled: Condvar,
+    pub(crate) settled: Condvar,
     /// Something came, was settled or was lost.
     pub(crate) changed: Notify,
     /// Partitions were assigned for the first time.
-    joined: CancellationToken,
+    pub(crate) joined: CancellationToken,
     /// The thread has ended.
     ended: CancellationToken,
     bell: Bell,
@@ -205,7 +203,7 @@ impl Member {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn failed(&self, failure: &KafkaError) {
+    pub(crate) fn failed(&self, failure: &KafkaError) {
         let error = error::told(failure, "receive").with("subscription", &self.subscription);
         match error.kind() {
             // librdkafka reconnects; who receives waits.
@@ -346,98 +344,6 @@ impl Member {
             });
         }
     }
-
-    /// What is to be committed, of some partitions or of all that changed.
-    fn positions(&self, hand: &mut Hand, of: Option<&BTreeSet<i32>>) -> TopicPartitionList {
-        let dirty = std::mem::take(&mut hand.dirty);
-        let mut list = TopicPartitionList::new();
-        for (partition, window) in hand.windows() {
-            let is_asked = of.is_none_or(|of| of.contains(&partition));
-            if let (true, true, Some(watermark)) = (is_asked, dirty.contains(&partition), window.watermark()) {
-                let mut element = list.add_partition(self.subscription.destination().as_str(), partition);
-                // An offset of a window is one of the broker's.
-                let _ = element.set_offset(Offset::Offset(watermark));
-                if window.settled_count() > 0 || window.has_earlier() {
-                    element.set_metadata(offsets::write(watermark, window.settled()));
-                }
-            }
-        }
-        if let Some(of) = of {
-            hand.dirty = dirty.into_iter().filter(|partition| !of.contains(partition)).collect();
-        }
-        list
-    }
-
-    fn commit(&self, consumer: &BaseConsumer<Calls>, positions: &TopicPartitionList, mode: CommitMode) {
-        if positions.count() == 0 {
-            return;
-        }
-        if let Err(failure) = consumer.commit(positions, mode) {
-            self.not_committed(&failure, positions);
-        }
-    }
-
-    /// The watermarks go with the next commit; of partitions that are gone the next owner gets again
-    /// what they had passed.
-    fn not_committed(&self, failure: &KafkaError, positions: &TopicPartitionList) {
-        let error = error::told(failure, "commit").with("subscription", &self.subscription);
-        warn!(%error, "offsets were not committed");
-        let mut hand = self.hand();
-        for element in positions.elements() {
-            if hand.window(element.partition()).is_some() {
-                hand.dirty.insert(element.partition());
-            }
-        }
-    }
-
-    fn assigned(&self, consumer: &BaseConsumer<Calls>, list: &TopicPartitionList) {
-        let partitions: Vec<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
-        info!(subscription = %self.subscription, ?partitions, "assigned");
-        let mut settled_before = std::collections::BTreeMap::new();
-        if !partitions.is_empty() {
-            match consumer.committed_offsets(list.clone(), COMMITTED_MAX) {
-                Ok(committed) => {
-                    for element in committed.elements() {
-                        if let Offset::Offset(watermark) = element.offset() {
-                            settled_before.insert(element.partition(), offsets::read(watermark, element.metadata()));
-                        }
-                    }
-                }
-                Err(failure) => {
-                    let error = error::told(&failure, "subscribe");
-                    warn!(%error, subscription = %self.subscription, "what was settled beyond the watermark comes again");
-                }
-            }
-        }
-        let mut hand = self.hand();
-        for partition in partitions {
-            hand.assign(partition, Window::after(settled_before.remove(&partition).unwrap_or_default()));
-        }
-    }
-
-    fn revoked(&self, consumer: &BaseConsumer<Calls>, list: &TopicPartitionList) {
-        let partitions: BTreeSet<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
-        let is_lost = consumer.assignment_lost();
-        let positions = {
-            let mut hand = self.hand();
-            partitions.iter().for_each(|partition| hand.begin_to_leave(*partition));
-            if !is_lost {
-                let drain = self.shared.options.drain;
-                let drained = self.settled.wait_timeout_while(hand, drain, |hand| hand.leaving_count() > 0);
-                hand = drained.unwrap_or_else(PoisonError::into_inner).0;
-            }
-            // Fenced in one step with what is committed: no ack comes between.
-            let positions = self.positions(&mut hand, Some(&partitions));
-            partitions.iter().for_each(|partition| hand.forget(*partition));
-            positions
-        };
-        self.aside().retain(|aside| !partitions.contains(&aside.place.0));
-        self.changed.notify_waiters();
-        info!(subscription = %self.subscription, ?partitions, is_lost, "revoked");
-        if !is_lost {
-            self.commit(consumer, &positions, CommitMode::Sync);
-        }
-    }
 }
 
 fn is_full(hand: &Hand) -> bool {
@@ -448,44 +354,4 @@ fn is_full(hand: &Hand) -> bool {
 fn has_room(hand: &Hand) -> bool {
     let (count, bytes) = hand.fresh();
     count <= FRESH_COUNT_MAX / 2 && bytes <= FRESH_BYTES_MAX / 2
-}
-
-/// librdkafka's callbacks, on the thread that polls.
-pub(crate) struct Calls(Arc<Member>);
-
-impl ClientContext for Calls {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        desk::log(level, facility, message);
-    }
-
-    fn error(&self, failure: KafkaError, reason: &str) {
-        desk::troubled(&self.0.shared.traffic, &failure, reason);
-    }
-}
-
-impl ConsumerContext for Calls {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(list) => self.0.assigned(consumer, list),
-            Rebalance::Revoke(list) => self.0.revoked(consumer, list),
-            Rebalance::Error(failure) => self.0.failed(failure),
-        }
-    }
-
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Assign(list) = rebalance {
-            // An earlier assignment may have been paused.
-            let _ = consumer.resume(list);
-            self.0.joined.cancel();
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        match result {
-            Ok(()) => self.0.shared.traffic.answered(),
-            // Nothing was to be committed.
-            Err(KafkaError::ConsumerCommit(rdkafka::error::RDKafkaErrorCode::NoOffset)) => {}
-            Err(failure) => self.0.not_committed(&failure, offsets),
-        }
-    }
 }

@@ -1,0 +1,154 @@
+//! Commits, and partitions that come and go: librdkafka's callbacks on the thread that polls.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use tracing::{info, warn};
+
+use crate::hand::Hand;
+use crate::member::Member;
+use crate::window::Window;
+use crate::{desk, error, offsets};
+
+/// How long the question what earlier members have settled may take.
+const COMMITTED_MAX: Duration = Duration::from_secs(5);
+
+impl Member {
+    /// What is to be committed, of some partitions or of all that changed.
+    pub(crate) fn positions(&self, hand: &mut Hand, of: Option<&BTreeSet<i32>>) -> TopicPartitionList {
+        let dirty = std::mem::take(&mut hand.dirty);
+        let mut list = TopicPartitionList::new();
+        for (partition, window) in hand.windows() {
+            let is_asked = of.is_none_or(|of| of.contains(&partition));
+            if let (true, true, Some(watermark)) = (is_asked, dirty.contains(&partition), window.watermark()) {
+                let mut element = list.add_partition(self.subscription.destination().as_str(), partition);
+                // An offset of a window is one of the broker's.
+                let _ = element.set_offset(Offset::Offset(watermark));
+                if window.settled_count() > 0 || window.has_earlier() {
+                    element.set_metadata(offsets::write(watermark, window.settled()));
+                }
+            }
+        }
+        if let Some(of) = of {
+            hand.dirty = dirty.into_iter().filter(|partition| !of.contains(partition)).collect();
+        }
+        list
+    }
+
+    pub(crate) fn commit(&self, consumer: &BaseConsumer<Calls>, positions: &TopicPartitionList, mode: CommitMode) {
+        if positions.count() == 0 {
+            return;
+        }
+        if let Err(failure) = consumer.commit(positions, mode) {
+            self.not_committed(&failure, positions);
+        }
+    }
+
+    /// The watermarks go with the next commit; of partitions that are gone the next owner gets again
+    /// what they had passed.
+    fn not_committed(&self, failure: &KafkaError, positions: &TopicPartitionList) {
+        let error = error::told(failure, "commit").with("subscription", &self.subscription);
+        warn!(%error, "offsets were not committed");
+        let mut hand = self.hand();
+        for element in positions.elements() {
+            if hand.window(element.partition()).is_some() {
+                hand.dirty.insert(element.partition());
+            }
+        }
+    }
+
+    fn assigned(&self, consumer: &BaseConsumer<Calls>, list: &TopicPartitionList) {
+        let partitions: Vec<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
+        info!(subscription = %self.subscription, ?partitions, "assigned");
+        let mut settled_before = BTreeMap::new();
+        if !partitions.is_empty() {
+            match consumer.committed_offsets(list.clone(), COMMITTED_MAX) {
+                Ok(committed) => {
+                    for element in committed.elements() {
+                        if let Offset::Offset(watermark) = element.offset() {
+                            settled_before.insert(element.partition(), offsets::read(watermark, element.metadata()));
+                        }
+                    }
+                }
+                Err(failure) => {
+                    let error = error::told(&failure, "subscribe");
+                    warn!(%error, subscription = %self.subscription, "what was settled beyond the watermark comes again");
+                }
+            }
+        }
+        let mut hand = self.hand();
+        for partition in partitions {
+            hand.assign(partition, Window::after(settled_before.remove(&partition).unwrap_or_default()));
+        }
+    }
+
+    fn revoked(&self, consumer: &BaseConsumer<Calls>, list: &TopicPartitionList) {
+        let partitions: BTreeSet<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
+        let is_lost = consumer.assignment_lost();
+        let positions = {
+            let mut hand = self.hand();
+            partitions.iter().for_each(|partition| hand.begin_to_leave(*partition));
+            if !is_lost {
+                let drain = self.shared.options.drain;
+                let drained = self.settled.wait_timeout_while(hand, drain, |hand| hand.leaving_count() > 0);
+                hand = drained.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            // Fenced in one step with what is committed: no ack comes between.
+            let positions = self.positions(&mut hand, Some(&partitions));
+            partitions.iter().for_each(|partition| hand.forget(*partition));
+            positions
+        };
+        self.aside().retain(|aside| !partitions.contains(&aside.place.0));
+        self.changed.notify_waiters();
+        info!(subscription = %self.subscription, ?partitions, is_lost, "revoked");
+        if !is_lost {
+            self.commit(consumer, &positions, CommitMode::Sync);
+        }
+    }
+}
+
+/// librdkafka's callbacks, on the thread that polls.
+pub(crate) struct Calls(pub(crate) Arc<Member>);
+
+impl ClientContext for Calls {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        desk::log(level, facility, message);
+    }
+
+    fn error(&self, failure: KafkaError, reason: &str) {
+        desk::troubled(&self.0.shared.traffic, &failure, reason);
+    }
+}
+
+impl ConsumerContext for Calls {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => self.0.assigned(consumer, list),
+            Rebalance::Revoke(list) => self.0.revoked(consumer, list),
+            Rebalance::Error(failure) => self.0.failed(failure),
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(list) = rebalance {
+            // An earlier assignment may have been paused.
+            let _ = consumer.resume(list);
+            self.0.joined.cancel();
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        match result {
+            Ok(()) => self.0.shared.traffic.answered(),
+            // Nothing was to be committed.
+            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
+            Err(failure) => self.0.not_committed(&failure, offsets),
+        }
+    }
+}
