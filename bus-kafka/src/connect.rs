@@ -62,6 +62,8 @@ pub(crate) fn consumer(options: &KafkaOptions, group: &str) -> ClientConfig {
         .set("queued.min.messages", "10000")
         .set("queued.max.messages.kbytes", CONSUMER_QUEUE_KIB.to_string())
         .set("fetch.error.backoff.ms", "100")
+        // A full queue stops fetching for so long; a second of it, the default, is a standstill.
+        .set("fetch.queue.backoff.ms", "10")
         // A fetch under way keeps partitions out that came to be assigned after it was sent.
         .set("fetch.wait.max.ms", "100")
         // A larger message than this still comes: it is a wish, not a limit.

@@ -153,6 +153,7 @@ fn consume_raw(place: &Place, topic: &Destination, group: &str) -> f64 {
         .set("queued.min.messages", "10000")
         .set("queued.max.messages.kbytes", "16384")
         .set("fetch.wait.max.ms", "100")
+        .set("fetch.queue.backoff.ms", "10")
         .create()
         .expect("a consumer");
     consumer.subscribe(&[topic.as_str()]).expect("subscribed");
