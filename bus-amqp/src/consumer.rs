@@ -1,0 +1,259 @@
+//! One receiver: a buffer its channel feeds, and the deliveries in hand.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bus::{
+    Delivery, Error, ErrorKind, ExtendOutcome, Receiver, Result, Returns, SettleOutcome, Settlement, SubscribeOptions,
+    Subscription, Token, Unsettled,
+};
+use futures_util::FutureExt;
+use lapin::Channel;
+use lapin::options::{BasicAckOptions, BasicNackOptions};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::shared::Shared;
+use crate::table::Table;
+
+/// What receiver, channel and dropped deliveries share.
+pub(crate) struct Consumer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) subscription: Subscription,
+    pub(crate) prefetch_count: u16,
+    state: Mutex<State>,
+    /// Something was received, or it was stopped.
+    pub(crate) changed: Notify,
+    /// Deliveries were lost.
+    pub(crate) losses: Notify,
+    /// Something was dropped and is to be given back.
+    pub(crate) returns: Notify,
+    /// Nothing more is received; settling goes on.
+    pub(crate) stopping: CancellationToken,
+    /// Nothing more is settled.
+    pub(crate) closing: CancellationToken,
+    /// The channel is closed, and with it everything that was settled has arrived.
+    pub(crate) ended: CancellationToken,
+}
+
+/// Behind one lock, which is never held over I/O.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) table: Table,
+    /// The channel of the table's epoch.
+    pub(crate) channel: Option<Channel>,
+    /// Received and not handed out.
+    pub(crate) buffer: VecDeque<Delivery>,
+    /// Dropped, and not yet given back.
+    pub(crate) returned: Vec<Token>,
+}
+
+impl State {
+    /// Acknowledges what was taken out of the table, in one frame as far as nothing before it is held.
+    ///
+    /// The client queues a frame when its call is first polled; the rest of the call only waits until
+    /// it is written, and an acknowledgement has no answer. `false` when the channel is gone.
+    pub(crate) fn ack(&mut self, mut tags: Vec<u64>) -> bool {
+        let Some(channel) = &self.channel else { return false };
+        let first_held = self.table.first_held();
+        tags.sort_unstable();
+        let covered_count = tags.partition_point(|tag| *tag < first_held);
+        let (covered, single) = tags.split_at(covered_count);
+        let send = |tag: u64, multiple| {
+            let sending = channel.basic_ack(tag, BasicAckOptions { multiple }).now_or_never();
+            !matches!(sending, Some(Err(_)))
+        };
+        let is_covered = covered.last().is_none_or(|last| send(*last, covered.len() > 1));
+        is_covered && single.iter().all(|tag| send(*tag, false))
+    }
+
+    /// Gives back what was taken out of the table, the last first: each goes to the head of the queue.
+    pub(crate) fn requeue(&mut self, mut tags: Vec<u64>) -> bool {
+        let Some(channel) = &self.channel else { return false };
+        tags.sort_unstable();
+        tags.into_iter().all(|tag| {
+            let options = BasicNackOptions { multiple: false, requeue: true };
+            !matches!(channel.basic_nack(tag, options).now_or_never(), Some(Err(_)))
+        })
+    }
+
+    /// The channel is gone: nothing of it can be settled or handed out.
+    fn lose(&mut self) -> VecDeque<Delivery> {
+        self.channel = None;
+        self.returned.clear();
+        self.table.lose_all();
+        std::mem::take(&mut self.buffer)
+    }
+}
+
+impl Consumer {
+    pub(crate) fn open(shared: Arc<Shared>, subscription: Subscription, options: SubscribeOptions) -> Arc<Self> {
+        Arc::new(Self {
+            shared,
+            subscription,
+            prefetch_count: u16::try_from(options.prefetch_count_max).unwrap_or(u16::MAX),
+            state: Mutex::default(),
+            changed: Notify::new(),
+            losses: Notify::new(),
+            returns: Notify::new(),
+            stopping: CancellationToken::new(),
+            closing: CancellationToken::new(),
+            ended: CancellationToken::new(),
+        })
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new channel feeds this receiver.
+    pub(crate) fn begin(&self, channel: Channel) {
+        let epoch = self.shared.next_epoch();
+        let mut state = self.state();
+        state.table.begin(epoch);
+        state.channel = Some(channel);
+    }
+
+    /// The channel is gone.
+    pub(crate) fn lose(&self) {
+        let buffered = self.state().lose();
+        discharge(buffered);
+        self.losses.notify_waiters();
+        self.changed.notify_waiters();
+    }
+
+    /// Gives back what was dropped, and after a stop what was never handed out.
+    pub(crate) fn give_back_all(&self) {
+        let mut buffered = VecDeque::new();
+        {
+            let mut state = self.state();
+            let mut tokens = std::mem::take(&mut state.returned);
+            if self.stopping.is_cancelled() {
+                buffered = std::mem::take(&mut state.buffer);
+                tokens.extend(buffered.iter().map(Delivery::token));
+            }
+            let table = &mut state.table;
+            let tags = tokens.into_iter().filter(|token| table.take(*token).is_some()).map(|token| token.slot);
+            let tags = tags.collect();
+            state.requeue(tags);
+        }
+        discharge(buffered);
+    }
+
+    /// Removes what was sent ahead and not handed out.
+    pub(crate) fn purge_buffer(&self) {
+        let buffered = {
+            let mut state = self.state();
+            let buffered = std::mem::take(&mut state.buffer);
+            let table = &mut state.table;
+            let tokens = buffered.iter().map(Delivery::token);
+            let tags = tokens.filter(|token| table.take(*token).is_some()).map(|token| token.slot).collect();
+            state.ack(tags);
+            buffered
+        };
+        discharge(buffered);
+    }
+
+    /// Ends receiving and settling.
+    pub(crate) fn end(&self) {
+        self.stopping.cancel();
+        self.changed.notify_waiters();
+        self.closing.cancel();
+    }
+
+    fn hand_out(&self, max: usize, into: &mut Vec<Delivery>) -> bool {
+        let mut state = self.state();
+        let count = max.min(state.buffer.len());
+        into.extend(state.buffer.drain(..count));
+        count > 0
+    }
+}
+
+/// Ends the duty to settle what is settled or lost already.
+fn discharge(deliveries: VecDeque<Delivery>) {
+    for delivery in deliveries {
+        delivery.split().1.discharge();
+    }
+}
+
+impl Returns for Consumer {
+    fn give_back(&self, token: Token) {
+        self.state().returned.push(token);
+        self.returns.notify_one();
+    }
+}
+
+/// The receiver handed to consumers. Dropped, it gives back what it has.
+pub(crate) struct AmqpReceiver(pub(crate) Arc<Consumer>);
+
+#[async_trait]
+impl Receiver for AmqpReceiver {
+    async fn receive(&self, max: usize, into: &mut Vec<Delivery>) -> Result<()> {
+        let consumer = &self.0;
+        if max == 0 {
+            return Ok(());
+        }
+        loop {
+            // Made before the look, so that nothing between the look and the wait is missed.
+            let changed = consumer.changed.notified();
+            if consumer.stopping.is_cancelled() {
+                return Err(Error::new(ErrorKind::Closed, "receive", "this receiver was stopped"));
+            }
+            if consumer.hand_out(max, into) {
+                return Ok(());
+            }
+            changed.await;
+        }
+    }
+
+    async fn settle(&self, batch: Vec<Settlement>) -> Vec<SettleOutcome> {
+        crate::settle::settle(&self.0, batch).await
+    }
+
+    async fn extend(&self, tokens: &[Token], _by: Duration) -> Vec<ExtendOutcome> {
+        let mut state = self.0.state();
+        // Nothing prolongs the time a server lets a delivery be held.
+        let outcome = |token: &Token| match state.table.has(*token) {
+            true => ExtendOutcome::Capped,
+            false => ExtendOutcome::LeaseLost,
+        };
+        tokens.iter().map(outcome).collect()
+    }
+
+    async fn release(&self, unstarted: Vec<Unsettled>) {
+        let mut state = self.0.state();
+        let tokens = unstarted.into_iter().map(Unsettled::discharge);
+        let table = &mut state.table;
+        let tags = tokens.filter(|token| table.take(*token).is_some()).map(|token| token.slot).collect();
+        state.requeue(tags);
+    }
+
+    async fn lost(&self) -> Vec<Token> {
+        loop {
+            let losses = self.0.losses.notified();
+            let lost = self.0.state().table.take_lost();
+            if !lost.is_empty() {
+                return lost;
+            }
+            losses.await;
+        }
+    }
+
+    fn stop(&self) {
+        self.0.stopping.cancel();
+        self.0.changed.notify_waiters();
+    }
+
+    async fn close(&self) {
+        self.0.end();
+        self.0.ended.cancelled().await;
+    }
+}
+
+impl Drop for AmqpReceiver {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
