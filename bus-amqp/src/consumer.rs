@@ -214,9 +214,11 @@ impl Receiver for AmqpReceiver {
 
     async fn extend(&self, tokens: &[Token], _by: Duration) -> Vec<ExtendOutcome> {
         let mut state = self.0.state();
-        // Nothing prolongs the time a server lets a delivery be held.
         let outcome = |token: &Token| match state.table.has(*token) {
-            true => ExtendOutcome::Capped,
+            true => {
+                let text = "RabbitMQ prolongs nothing: a delivery is held until settled, or its consumer_timeout ends";
+                ExtendOutcome::Failed(Error::new(ErrorKind::Unsupported, "extend", text))
+            }
             false => ExtendOutcome::LeaseLost,
         };
         tokens.iter().map(outcome).collect()

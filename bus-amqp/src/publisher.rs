@@ -157,16 +157,17 @@ async fn serve(
                 }
             }
             count = jobs.recv_many(&mut incoming, room), if room > 0 => {
-                if count == 0 {
-                    finish(channel, &mut window, &mut returned, &mut settled).await;
-                    return None;
-                }
+                debug_assert!(count > 0, "the bus keeps a sender");
                 for job in incoming.drain(..) {
                     match unsendable(shared, channel) {
                         Some(error) => answer(&job.answers, job.place, Answer::Refused(error)),
                         None => window.push(send(channel.clone(), job)),
                     }
                 }
+            }
+            () = shared.closing.cancelled() => {
+                finish(channel, &mut window, &mut returned, &mut settled).await;
+                return None;
             }
         }
     }

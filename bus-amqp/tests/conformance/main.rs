@@ -13,7 +13,7 @@ use bus_amqp::AmqpBackend;
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 
-/// Every text with it is one too many: it is nobody's name.
+/// Of the user `conformance` (tests/broker-setup): a text that is nobody's name, to be found nowhere.
 const PASSWORD: &str = "guest-s3cr3t";
 
 /// One kind of queue on the server.
