@@ -47,7 +47,8 @@ pub fn main(broker: &str, tests: &[Test]) -> ExitCode {
 }
 
 /// Why there is no broker to test with.
-fn missing(broker: &str) -> Option<String> {
+#[must_use]
+pub fn missing(broker: &str) -> Option<String> {
     let said = script(&["status", broker], &[]);
     (said.0 != 0).then(|| format!("{broker} does not answer; run `tests/brokers up {broker}`, or tests/run"))
 }
@@ -73,6 +74,25 @@ impl Server {
         let server = Self { broker: "sqs", port_variable: "SQS_PORT", port: port.to_string() };
         server.start();
         server
+    }
+
+    /// A RabbitMQ server on its own port.
+    #[must_use]
+    pub fn rabbitmq(port: u16) -> Self {
+        let server = Self { broker: "rabbitmq", port_variable: "RABBITMQ_PORT", port: port.to_string() };
+        server.start();
+        server
+    }
+
+    /// Runs its own command-line tool on it and answers what that said.
+    ///
+    /// # Panics
+    /// When the tool fails.
+    #[must_use]
+    pub fn ctl(&self, arguments: &[&str]) -> String {
+        let (code, said) = self.script(&[&["ctl", self.broker], arguments].concat());
+        assert_eq!(code, 0, "{arguments:?}: {said}");
+        said
     }
 
     /// Starts it, or does nothing when it runs; returns when it is ready.
@@ -106,6 +126,11 @@ impl Server {
         assert!(sent.expect("kill runs").success(), "{} runs as {pid}", self.broker);
     }
 
+    /// Stops it, or does nothing when it does not run.
+    pub fn stop(&self) {
+        self.script(&["down", self.broker]);
+    }
+
     fn script(&self, arguments: &[&str]) -> (i32, String) {
         script(arguments, &[(self.port_variable, &self.port)])
     }
@@ -113,7 +138,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.script(&["down", self.broker]);
+        self.stop();
     }
 }
 
