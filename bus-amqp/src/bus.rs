@@ -154,6 +154,16 @@ impl Bus for AmqpBus {
     }
 }
 
+impl Drop for AmqpBus {
+    fn drop(&mut self) {
+        self.shared.closed.cancel();
+        self.shared.closing.cancel();
+        for consumer in self.consumers() {
+            consumer.end();
+        }
+    }
+}
+
 impl fmt::Debug for AmqpBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AmqpBus").field("options", &self.shared.options).finish_non_exhaustive()

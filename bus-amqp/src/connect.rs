@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use bus::{ClockExt, Error, ErrorKind, Result, Seams};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties, Event};
 use secrecy::ExposeSecret;
 use tokio::sync::Mutex;
 
@@ -99,6 +101,12 @@ impl Link {
                 Err(error)
             }
         }
+    }
+
+    /// What happens to the connection there is.
+    pub(crate) async fn events(&self) -> Option<BoxStream<'static, Event>> {
+        let current = self.current.lock().await;
+        current.as_ref().map(|connection| connection.events_listener().boxed())
     }
 
     /// Says so when the connection is gone, rather than one channel on it.

@@ -51,32 +51,27 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Acknowledges what was taken out of the table, in one frame as far as nothing before it is held.
+    /// Gives back and acknowledges what was taken out of the table; `false` when the channel is gone.
+    ///
+    /// What goes back goes first: one acknowledgement covers everything before it that the server
+    /// still counts as held. Called under the lock that the deliveries were taken out under, so that
+    /// nothing before it is under way elsewhere.
     ///
     /// The client queues a frame when its call is first polled; the rest of the call only waits until
-    /// it is written, and an acknowledgement has no answer. `false` when the channel is gone.
-    pub(crate) fn ack(&mut self, mut tags: Vec<u64>) -> bool {
+    /// it is written, and these frames have no answer.
+    pub(crate) fn send(&self, requeued: Vec<u64>, acked: Vec<u64>) -> bool {
         let Some(channel) = &self.channel else { return false };
-        let first_held = self.table.first_held();
-        tags.sort_unstable();
-        let covered_count = tags.partition_point(|tag| *tag < first_held);
-        let (covered, single) = tags.split_at(covered_count);
-        let send = |tag: u64, multiple| {
-            let sending = channel.basic_ack(tag, BasicAckOptions { multiple }).now_or_never();
-            !matches!(sending, Some(Err(_)))
-        };
-        let is_covered = covered.last().is_none_or(|last| send(*last, covered.len() > 1));
-        is_covered && single.iter().all(|tag| send(*tag, false))
-    }
-
-    /// Gives back what was taken out of the table, the last first: each goes to the head of the queue.
-    pub(crate) fn requeue(&mut self, mut tags: Vec<u64>) -> bool {
-        let Some(channel) = &self.channel else { return false };
-        tags.sort_unstable();
-        tags.into_iter().all(|tag| {
+        let requeue = |tag: &u64| {
             let options = BasicNackOptions { multiple: false, requeue: true };
-            !matches!(channel.basic_nack(tag, options).now_or_never(), Some(Err(_)))
-        })
+            !matches!(channel.basic_nack(*tag, options).now_or_never(), Some(Err(_)))
+        };
+        let ack = |tag: u64, multiple| {
+            !matches!(channel.basic_ack(tag, BasicAckOptions { multiple }).now_or_never(), Some(Err(_)))
+        };
+        let (covering, single) = covered(acked, self.table.first_held());
+        in_order(requeued).iter().all(requeue)
+            && covering.is_none_or(|tag| ack(tag, true))
+            && single.into_iter().all(|tag| ack(tag, false))
     }
 
     /// The channel is gone: nothing of it can be settled or handed out.
@@ -137,7 +132,7 @@ impl Consumer {
             let table = &mut state.table;
             let tags = tokens.into_iter().filter(|token| table.take(*token).is_some()).map(|token| token.slot);
             let tags = tags.collect();
-            state.requeue(tags);
+            state.send(tags, Vec::new());
         }
         discharge(buffered);
     }
@@ -150,7 +145,7 @@ impl Consumer {
             let table = &mut state.table;
             let tokens = buffered.iter().map(Delivery::token);
             let tags = tokens.filter(|token| table.take(*token).is_some()).map(|token| token.slot).collect();
-            state.ack(tags);
+            state.send(Vec::new(), tags);
             buffered
         };
         discharge(buffered);
@@ -168,6 +163,20 @@ impl Consumer {
         let count = max.min(state.buffer.len());
         into.extend(state.buffer.drain(..count));
         count > 0
+    }
+}
+
+fn in_order(mut tags: Vec<u64>) -> Vec<u64> {
+    tags.sort_unstable();
+    tags
+}
+
+/// The acknowledgement that covers as many as possible, with nothing held before it, and the others.
+fn covered(tags: Vec<u64>, first_held: u64) -> (Option<u64>, Vec<u64>) {
+    let tags = in_order(tags);
+    match tags.partition_point(|tag| *tag < first_held) {
+        0 | 1 => (None, tags),
+        count => (Some(tags[count - 1]), tags[count..].to_vec()),
     }
 }
 
@@ -229,7 +238,7 @@ impl Receiver for AmqpReceiver {
         let tokens = unstarted.into_iter().map(Unsettled::discharge);
         let table = &mut state.table;
         let tags = tokens.filter(|token| table.take(*token).is_some()).map(|token| token.slot).collect();
-        state.requeue(tags);
+        state.send(tags, Vec::new());
     }
 
     async fn lost(&self) -> Vec<Token> {
@@ -257,5 +266,23 @@ impl Receiver for AmqpReceiver {
 impl Drop for AmqpReceiver {
     fn drop(&mut self) {
         self.0.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_acknowledgement_covers_nothing_that_is_held() {
+        for (tags, first_held, expected) in [
+            (vec![], 1, (None, vec![])),
+            (vec![3], u64::MAX, (None, vec![3])),
+            (vec![3, 1, 2], u64::MAX, (Some(3), vec![])),
+            (vec![1, 2, 4, 5], 3, (Some(2), vec![4, 5])),
+            (vec![2, 3], 1, (None, vec![2, 3])),
+        ] {
+            assert_eq!(covered(tags.clone(), first_held), expected, "{tags:?} with {first_held} held");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The task of one receiver: keeps a channel open and puts what comes into the buffer.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,14 +150,18 @@ async fn pump(consumer: &Arc<Consumer>, channel: &Channel, mut stream: Stream) -
 
 /// After a stop: gives back what is dropped, until the end.
 async fn until_lost(consumer: &Consumer, channel: &Channel) -> End {
+    let events = consumer.shared.link.events().await;
+    let mut events = pin!(futures_util::stream::iter(events).flatten().fuse());
     loop {
+        if !channel.status().connected() {
+            return End::Lost(Error::new(ErrorKind::Unavailable, "receive", "the channel is gone"));
+        }
         tokio::select! {
             biased;
             () = consumer.closing.cancelled() => return End::Closed,
             () = consumer.returns.notified() => consumer.give_back_all(),
-        }
-        if !channel.status().connected() {
-            return End::Lost(Error::new(ErrorKind::Unavailable, "receive", "the channel is gone"));
+            // The stream of a cancelled consumer has ended and tells of no loss.
+            Some(_) = events.next() => {}
         }
     }
 }

@@ -63,8 +63,7 @@ pub(crate) async fn settle(consumer: &Arc<Consumer>, batch: Vec<Settlement>) -> 
             };
             outcomes.push(Some(if outcome.is_some() { SettleOutcome::Sent } else { SettleOutcome::LeaseLost }));
         }
-        // Under the lock: one acknowledgement may cover others, which must not be under way elsewhere.
-        if !state.ack(acked) || !state.requeue(requeued) {
+        if !state.send(requeued, acked) {
             let lost = |outcome: &mut Option<SettleOutcome>| {
                 if matches!(outcome, Some(SettleOutcome::Sent)) {
                     *outcome = Some(SettleOutcome::LeaseLost);
@@ -117,7 +116,7 @@ async fn settled_by_copy(consumer: &Arc<Consumer>, token: Token, to: To) -> Sett
     match copy(consumer, to).await {
         Ok(()) => {
             let mut state = consumer.state();
-            if state.table.take_occupied(token) && state.ack(vec![token.slot]) {
+            if state.table.take_occupied(token) && state.send(Vec::new(), vec![token.slot]) {
                 SettleOutcome::Sent
             } else {
                 SettleOutcome::LeaseLost
@@ -180,6 +179,6 @@ async fn give_back_later(consumer: &Consumer, token: Token) {
     }
     let mut state = consumer.state();
     if state.table.take_occupied(token) {
-        state.requeue(vec![token.slot]);
+        state.send(vec![token.slot], Vec::new());
     }
 }

@@ -126,6 +126,13 @@ impl Server {
         assert!(sent.expect("kill runs").success(), "{} runs as {pid}", self.broker);
     }
 
+    /// Ends it without warning; returns when it is gone.
+    pub fn kill(&self) {
+        self.signal("KILL");
+        // Each look is a process of its own, which is pause enough.
+        while self.script(&["pid", self.broker]).0 == 0 {}
+    }
+
     /// Stops it, or does nothing when it does not run.
     pub fn stop(&self) {
         self.script(&["down", self.broker]);

@@ -19,7 +19,7 @@ pub(crate) async fn a_server_killed_and_its_connections_closed_during_20000_mess
     let outages = |server: Arc<Server>| {
         let close = |server: &Server| server.ctl(&["close_all_connections", "a test"]);
         drop(close(&server));
-        server.signal("KILL");
+        server.kill();
         server.start();
         drop(close(&server));
     };

@@ -60,7 +60,7 @@ impl Outages for Amqp {
     async fn kill_and_restart(&self) {
         let server = Arc::clone(&self.server);
         let restart = move || {
-            server.signal("KILL");
+            server.kill();
             server.start();
         };
         tokio::task::spawn_blocking(restart).await.expect("it starts again");
