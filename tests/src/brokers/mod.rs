@@ -59,6 +59,12 @@ pub fn url(broker: &str) -> String {
     script(&["url", broker], &[]).1.trim().to_owned()
 }
 
+/// RabbitMQ 3.10 keeps which log belongs to which quorum queue in a table it writes minutes later
+/// (`dets` with its usual `auto_save`). Killed before, it starts with an empty queue in place of one
+/// just declared, and that queue elects no leader. Queues of tests are new, so it is written often.
+const NAMES_ARE_KEPT: &str =
+    "spawn(fun Again() -> [dets:sync(Table) || Table <- dets:all()], timer:sleep(20), Again() end).";
+
 /// A server of the test's own, to be stopped and killed; `port` tells it from the shared one.
 #[derive(Debug)]
 pub struct Server {
@@ -102,6 +108,9 @@ impl Server {
     pub fn start(&self) {
         let (code, said) = self.script(&["up", self.broker]);
         assert_eq!(code, 0, "{} does not start: {said}", self.broker);
+        if self.broker == "rabbitmq" {
+            let _ = self.ctl(&["eval", NAMES_ARE_KEPT]);
+        }
     }
 
     /// The bus URL.
@@ -127,14 +136,7 @@ impl Server {
     }
 
     /// Ends it without warning; returns when it is gone.
-    ///
-    /// RabbitMQ 3.10 keeps which log belongs to which quorum queue in a table it writes minutes later
-    /// (`dets` with its usual `auto_save`). Killed before, it starts with an empty queue in place of one
-    /// just declared, and that queue elects no leader. Queues of tests are new, so it is written first.
     pub fn kill(&self) {
-        if self.broker == "rabbitmq" {
-            let _ = self.ctl(&["eval", "[dets:sync(Table) || Table <- dets:all()]."]);
-        }
         self.signal("KILL");
         // Each look is a process of its own, which is pause enough.
         while self.script(&["pid", self.broker]).0 == 0 {}

@@ -12,7 +12,7 @@ const ORDER_COUNT: usize = 5_000;
 
 /// Twice its connections are closed, and between that it is killed and started again.
 pub(crate) async fn a_server_killed_and_its_connections_closed_during_20000_messages_loses_and_doubles_nothing() {
-    let server = Arc::new(Server::rabbitmq(15_672));
+    let server = Arc::new(Server::rabbitmq(11_672));
     let place = Place::on(&server.url());
     let process = place.start_ready().await;
     let clients = place.place_orders(ORDER_COUNT);
@@ -34,7 +34,7 @@ pub(crate) async fn a_server_killed_and_its_connections_closed_during_20000_mess
 }
 
 pub(crate) async fn a_memory_alarm_shows_in_readiness_and_in_the_log_and_lifts() {
-    let server = Server::rabbitmq(15_673);
+    let server = Server::rabbitmq(11_673);
     let place = Place::on(&server.url());
     let process = place.start_ready().await;
     let (site, ready) = (&place.site, place.site.producer("/readyz"));

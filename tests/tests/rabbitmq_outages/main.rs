@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 
 /// Of the user `conformance` (tests/broker-setup): a text that is nobody's name, to be found nowhere.
 const PASSWORD: &str = "guest-s3cr3t";
-const PORT: u16 = 15_674;
+const PORT: u16 = 11_674;
 
 /// One server, reached through a wire that can be cut.
 struct Amqp {
