@@ -113,7 +113,8 @@ impl AmqpOptions {
             return Err(invalid("`ca` is for TLS; write amqps://, or leave it out"));
         }
         if !tls && !is_loopback(&options.host) && !switch(url, "allow_plaintext")? {
-            let text = "messages and the password would cross the network unencrypted; use amqps:// or add allow_plaintext=on";
+            let text =
+                "messages and the password would cross the network unencrypted; use amqps:// or add allow_plaintext=on";
             return Err(invalid(text).with("host", &options.host));
         }
         Ok(options)
@@ -130,7 +131,9 @@ fn host_and_port(authority: &str, default: u16) -> Result<(String, u16)> {
     }
     let port = match port {
         None => default,
-        Some(text) => text.parse().map_err(|_| invalid(format!("`{text}` is no port; RabbitMQ listens on {default}")))?,
+        Some(text) => {
+            text.parse().map_err(|_| invalid(format!("`{text}` is no port; RabbitMQ listens on {default}")))?
+        }
     };
     Ok((host.to_owned(), port))
 }
@@ -139,7 +142,9 @@ fn host_and_port(authority: &str, default: u16) -> Result<(String, u16)> {
 fn vhost(path: &str) -> Result<String> {
     match path.strip_prefix('/') {
         None => Ok("/".to_owned()),
-        Some("") => Err(invalid("the virtual host is empty; the default one is written /%2f, or left out with its slash")),
+        Some("") => {
+            Err(invalid("the virtual host is empty; the default one is written /%2f, or left out with its slash"))
+        }
         Some(name) if name.contains('/') => Err(invalid("write / in the name of a virtual host as %2f")),
         Some(name) => decoded("virtual host", name),
     }

@@ -22,7 +22,7 @@ const HEARTBEAT_SECONDS: u16 = 20;
 pub(crate) async fn dial(options: &AmqpOptions, seams: &Seams, purpose: Purpose) -> Result<Connection> {
     let properties = ConnectionProperties::default().with_connection_name(format!("bus {}", purpose.name()).into());
     let connecting = async {
-        let tls = OwnedTLSConfig { identity: None, cert_chain: authority(options).await? };
+        let tls = OwnedTLSConfig { identity: None, cert_chain: authority(options)? };
         let runtime = lapin::runtime::default_runtime().map_err(|failure| told(&failure, "connect"))?;
         let connection = Connection::connect_uri_with_config(uri(options), properties, tls, runtime).await;
         connection.map_err(|failure| told(&failure, "connect"))
@@ -50,12 +50,10 @@ fn uri(options: &AmqpOptions) -> AMQPUri {
     }
 }
 
-async fn authority(options: &AmqpOptions) -> Result<Option<String>> {
+/// A few kilobytes, read once for each connection.
+fn authority(options: &AmqpOptions) -> Result<Option<String>> {
     let Some(path) = &options.ca else { return Ok(None) };
-    let file = path.clone();
-    let read = tokio::task::spawn_blocking(move || std::fs::read_to_string(file)).await;
-    let read = read.unwrap_or_else(|_| Err(std::io::ErrorKind::Interrupted.into()));
-    read.map(Some).map_err(|error| {
+    std::fs::read_to_string(path).map(Some).map_err(|error| {
         let text = "the certificate of `ca` cannot be read; it is a file in PEM";
         Error::new(ErrorKind::Invalid, "connect", text).with("ca", path.display()).caused_by(error)
     })

@@ -53,7 +53,9 @@ fn hint_of(kind: ErrorKind) -> &'static str {
             "the queue exists with other properties; delete it, or declare what it is (queue=classic for plain ones)"
         }
         ErrorKind::TooLarge => "the message is larger than the server takes; send a reference to the data",
-        ErrorKind::Unauthorized => "the user, its password or its permissions are not enough; check the URL and rabbitmqctl list_permissions",
+        ErrorKind::Unauthorized => {
+            "the user, its password or its permissions are not enough; check the URL and rabbitmqctl list_permissions"
+        }
         ErrorKind::Unavailable => "RabbitMQ cannot be reached or does not serve now; it is tried again",
         ErrorKind::LeaseLost => "a delivery was held for longer than the server's consumer_timeout",
         _ => "the server or its client answered unexpectedly",

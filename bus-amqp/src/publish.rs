@@ -78,7 +78,8 @@ pub(crate) async fn send(shared: &Shared, parcels: Vec<Result<Parcel>>) -> Vec<P
         let handed_in = match parcel {
             Err(error) => Err(error),
             Ok(Parcel { queue, body, properties, is_waiting }) => {
-                let job = Job { place, queue: ShortString::from(queue.as_str()), body, properties, answers: answers.clone() };
+                let job =
+                    Job { place, queue: ShortString::from(queue.as_str()), body, properties, answers: answers.clone() };
                 hand_in(shared, job, deadline).await.map(|()| (queue, is_waiting))
             }
         };

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::dead_letter::{self, Rejection};
-use bus::{
-    ClockExt, Error, ErrorKind, Message, PublishOutcome, Result, SettleOutcome, Settlement, Token, Verdict,
-};
+use bus::{ClockExt, Error, ErrorKind, Message, PublishOutcome, Result, SettleOutcome, Settlement, Token, Verdict};
 use futures_util::future::join_all;
 
 use crate::config::{DELAY_MAX, QueueKind};
@@ -104,9 +102,9 @@ async fn moved(consumer: &Arc<Consumer>, moves: Vec<(usize, Move)>) -> Vec<(usiz
     }
     let mover = Arc::clone(consumer);
     let moving = consumer.shared.tasks.spawn(async move {
-        let each = moves.into_iter().map(async |(place, Move { token, to })| {
-            (place, settled_by_copy(&mover, token, to).await)
-        });
+        let each = moves
+            .into_iter()
+            .map(async |(place, Move { token, to })| (place, settled_by_copy(&mover, token, to).await));
         join_all(each).await
     });
     moving.await.unwrap_or_default()

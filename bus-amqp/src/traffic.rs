@@ -93,7 +93,9 @@ impl Traffic {
         }
         match &troubles.blocked {
             None => BusState::Up,
-            Some(reason) => BusState::Down(format!("RabbitMQ blocks publishers ({reason}); messages wait in the outbox")),
+            Some(reason) => {
+                BusState::Down(format!("RabbitMQ blocks publishers ({reason}); messages wait in the outbox"))
+            }
         }
     }
 }

@@ -15,7 +15,9 @@ use bus::{
 use bus_amqp::{AmqpBus, AmqpOptions};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions};
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 
@@ -47,7 +49,8 @@ async fn raw(url: &str, queue: &str) -> lapin::Result<f64> {
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     let receiving = consuming.create_channel().await?;
     receiving.basic_qos(u16::try_from(PREFETCH_COUNT).expect("small"), BasicQosOptions::default()).await?;
-    let consume = receiving.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
+    let consume =
+        receiving.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
     let mut consumer = consume.await?;
     let begun = now();
     let publish = async {
@@ -169,7 +172,10 @@ async fn main() {
             let between = ours(&with_options, &destination).await;
             let after = raw(&url, queue).await.expect("the raw client");
             let raw = f64::midpoint(before, after);
-            println!("{kind} {pair}: raw {before:.0}/s, ours {between:.0}/s, raw {after:.0}/s, ratio {:.3}", between / raw);
+            println!(
+                "{kind} {pair}: raw {before:.0}/s, ours {between:.0}/s, raw {after:.0}/s, ratio {:.3}",
+                between / raw
+            );
             ratios.push(between / raw);
             against_itself.push(after / before);
         }

@@ -68,9 +68,5 @@ fn main() -> ExitCode {
         let server = server.clone();
         move || Amqp { server: server.clone(), options }
     };
-    Suite::new()
-        .missing(missing)
-        .setting("quorum", setting(""))
-        .setting("classic", setting("?queue=classic"))
-        .main()
+    Suite::new().missing(missing).setting("quorum", setting("")).setting("classic", setting("?queue=classic")).main()
 }

@@ -36,7 +36,10 @@ pub(crate) async fn among_our_own(place: &Place) {
         "eventType": "ORDER_UPDATED", "sourceService": "producer", "targetService": "consumer",
         "entityKey": "ORD-NOBODY", "entityType": "ORDER", "timestamp": "2025-09-01T00:51:07.372875",
     });
-    pika(&["send", orders], &[order("ORD-FOREIGN-1").to_string(), broken.to_owned(), order("ORD-FOREIGN-2").to_string()]);
+    pika(
+        &["send", orders],
+        &[order("ORD-FOREIGN-1").to_string(), broken.to_owned(), order("ORD-FOREIGN-2").to_string()],
+    );
     pika(&["send", sync], &[event.to_string(), "not json".to_owned()]);
     let own = place.site.place("own", &order("ignored")).await;
     let own = own["orderNumber"].as_str().expect("an order");

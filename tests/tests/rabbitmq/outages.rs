@@ -16,19 +16,19 @@ pub(crate) async fn a_server_killed_and_its_connections_closed_during_20000_mess
     let place = Place::on(&server.url());
     let process = place.start_ready().await;
     let clients = place.place_orders(ORDER_COUNT);
-    let outages = |server: Arc<Server>| {
-        let close = |server: &Server| server.ctl(&["close_all_connections", "a test"]);
-        drop(close(&server));
-        server.kill();
-        server.start();
-        drop(close(&server));
+    let of_outages = Arc::clone(&server);
+    let outages = move || {
+        let close = || of_outages.ctl(&["close_all_connections", "a test"]);
+        drop(close());
+        of_outages.kill();
+        of_outages.start();
+        drop(close());
     };
     real_pause(Duration::from_secs(2)).await;
-    tokio::task::spawn_blocking(move || outages(server)).await.expect("the outages pass");
+    tokio::task::spawn_blocking(outages).await.expect("the outages pass");
     assert!(!clients.is_empty(), "orders are placed during all of it");
     clients.join_all().await;
-    let all_completed = async || place.all_completed().await;
-    all_completed().await;
+    place.all_completed().await;
     place.agrees_on(ORDER_COUNT).await;
     assert!(process.terminate().success(), "{}", place.site.log_tail());
 }
@@ -48,9 +48,14 @@ pub(crate) async fn a_memory_alarm_shows_in_readiness_and_in_the_log_and_lifts()
         is_unready && answer.text().await.expect("text").contains("blocks publishers")
     })
     .await;
-    let has_logged = |text: &str| site.log_lines().iter().any(|line| line["message"].as_str().is_some_and(|said| said.contains(text)));
+    let has_logged = |text: &str| {
+        site.log_lines().iter().any(|line| line["message"].as_str().is_some_and(|said| said.contains(text)))
+    };
     assert!(has_logged("blocks publishers until its alarm lifts"), "{}", site.log_tail());
-    assert!(site.get(&site.producer("/livez")).await.is_some() || site.client().get(site.producer("/livez")).send().await.is_ok_and(|answer| answer.status() == 200));
+    assert!(
+        site.get(&site.producer("/livez")).await.is_some()
+            || site.client().get(site.producer("/livez")).send().await.is_ok_and(|answer| answer.status() == 200)
+    );
     let _ = server.ctl(&["set_vm_memory_high_watermark", "0.4"]);
     site.eventually("readiness shows that it has lifted", async || site.get(&ready).await.is_some()).await;
     assert!(has_logged("takes messages again"), "{}", site.log_tail());
