@@ -29,7 +29,10 @@ fn sources(folder: &str) -> Vec<(String, String)> {
 }
 
 fn everything() -> Vec<(String, String)> {
-    ["bus", "bus-memory", "bus-sqs", "services", "tests"].into_iter().flat_map(sources).collect()
+    ["bus", "bus-memory", "bus-sqs", "bus-amqp", "bus-kafka", "services", "simulator", "tests"]
+        .into_iter()
+        .flat_map(sources)
+        .collect()
 }
 
 /// Asserts that no source of `sources` contains one of `words`, comments aside.

@@ -51,7 +51,8 @@ pub fn main(broker: &str, tests: &[Test]) -> ExitCode {
 }
 
 /// Why there is no broker to test with.
-fn missing(broker: &str) -> Option<String> {
+#[must_use]
+pub fn missing(broker: &str) -> Option<String> {
     let said = script(&["status", broker], &[]);
     (said.0 != 0).then(|| format!("{broker} does not answer; run `tests/brokers up {broker}`, or tests/run"))
 }
@@ -61,6 +62,12 @@ fn missing(broker: &str) -> Option<String> {
 pub fn url(broker: &str) -> String {
     script(&["url", broker], &[]).1.trim().to_owned()
 }
+
+/// RabbitMQ 3.10 keeps which log belongs to which quorum queue in a table it writes minutes later
+/// (`dets` with its usual `auto_save`). Killed before, it starts with an empty queue in place of one
+/// just declared, and that queue elects no leader. Queues of tests are new, so it is written often.
+const NAMES_ARE_KEPT: &str =
+    "spawn(fun Again() -> [dets:sync(Table) || Table <- dets:all()], timer:sleep(20), Again() end).";
 
 /// A server of the test's own, to be stopped and killed; `port` tells it from the shared one.
 #[derive(Debug)]
@@ -87,6 +94,25 @@ impl Server {
         server
     }
 
+    /// A RabbitMQ server on its own port.
+    #[must_use]
+    pub fn rabbitmq(port: u16) -> Self {
+        let server = Self { broker: "rabbitmq", port_variable: "RABBITMQ_PORT", port: port.to_string() };
+        server.start();
+        server
+    }
+
+    /// Runs its own command-line tool on it and answers what that said.
+    ///
+    /// # Panics
+    /// When the tool fails.
+    #[must_use]
+    pub fn ctl(&self, arguments: &[&str]) -> String {
+        let (code, said) = self.script(&[&["ctl", self.broker], arguments].concat());
+        assert_eq!(code, 0, "{arguments:?}: {said}");
+        said
+    }
+
     /// Starts it, or does nothing when it runs; returns when it is ready.
     ///
     /// # Panics
@@ -94,6 +120,9 @@ impl Server {
     pub fn start(&self) {
         let (code, said) = self.script(&["up", self.broker]);
         assert_eq!(code, 0, "{} does not start: {said}", self.broker);
+        if self.broker == "rabbitmq" {
+            let _ = self.ctl(&["eval", NAMES_ARE_KEPT]);
+        }
     }
 
     /// The bus URL.
@@ -118,6 +147,18 @@ impl Server {
         assert!(sent.expect("kill runs").success(), "{} runs as {pid}", self.broker);
     }
 
+    /// Ends it without warning; returns when it is gone.
+    pub fn kill(&self) {
+        self.signal("KILL");
+        // Each look is a process of its own, which is pause enough.
+        while self.script(&["pid", self.broker]).0 == 0 {}
+    }
+
+    /// Stops it, or does nothing when it does not run.
+    pub fn stop(&self) {
+        self.script(&["down", self.broker]);
+    }
+
     fn script(&self, arguments: &[&str]) -> (i32, String) {
         script(arguments, &[(self.port_variable, &self.port)])
     }
@@ -125,7 +166,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.script(&["down", self.broker]);
+        self.stop();
     }
 }
 

@@ -1,5 +1,6 @@
 //! The real binary `orders`, as a user runs it: in a directory of its own, on ports of its own.
 
+mod place;
 mod process;
 
 use std::net::TcpListener;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use place::Place;
 pub use process::{Process, Said, said};
 
 /// Longest wait for something that should happen at once; only a broken build ever waits so long.

@@ -3,9 +3,6 @@
 mod flow;
 mod foreign;
 mod outages;
-#[expect(dead_code, reason = "shared with the tests on SQS, which use all of it")]
-#[path = "../sqs/place.rs"]
-mod place;
 mod rebalances;
 
 use std::process::ExitCode;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tests::brokers::Server;
 
-use crate::place::Place;
+use tests::orders::Place;
 
 const ORDER_COUNT: usize = 400;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::place::Place;
+use tests::orders::Place;
 
 /// The recorded order, placed and followed to its end on both sides.
 async fn recorded_order(place: &Place) {

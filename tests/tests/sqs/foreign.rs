@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::place::Place;
+use tests::orders::Place;
 
 /// Runs `foreign.py` and answers what it printed, line by line.
 pub(crate) fn boto3(action: &[&str], lines: &[String]) -> Vec<Value> {

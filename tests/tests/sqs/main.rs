@@ -4,7 +4,6 @@ mod errors;
 mod flow;
 mod foreign;
 mod outages;
-mod place;
 mod stopping;
 
 use std::process::ExitCode;

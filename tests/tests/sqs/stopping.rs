@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::foreign::boto3;
-use crate::place::Place;
+use tests::orders::Place;
 
 /// A stop finds several long polls under way, and a foreign client that goes on sending. What those
 /// polls still bring must be visible to the next process at once, not when a lease of ten minutes ends.

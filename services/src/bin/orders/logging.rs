@@ -42,7 +42,8 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let shared = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
+        // The AMQP client logs whole messages and tells nothing that its backend does not tell in our words.
+        .with_env_filter(EnvFilter::new(format!("lapin=off,{filter}")))
         .with_timer(Wall(Arc::clone(clock)))
         .with_writer(writer)
         // Otherwise a stderr that somebody closed would panic whoever logs.

@@ -24,6 +24,8 @@ pub(crate) use serve::serve;
 /// The backends this build has.
 fn registry() -> Registry {
     let registry = Registry::new().with(MemoryBackend);
+    #[cfg(feature = "amqp")]
+    let registry = registry.with(bus_amqp::AmqpBackend);
     #[cfg(feature = "sqs")]
     let registry = registry.with(bus_sqs::SqsBackend);
     #[cfg(feature = "kafka")]

@@ -4,20 +4,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
-use tests::orders::{Process, Site};
 use tokio::task::JoinSet;
 
+use super::{Process, Site};
+
 /// An installation and the arguments that start it.
-pub(crate) struct Place {
-    pub(crate) site: Arc<Site>,
+#[derive(Debug)]
+pub struct Place {
+    /// Where it runs.
+    pub site: Arc<Site>,
     arguments: Vec<String>,
-    pub(crate) order_queue: String,
-    pub(crate) sync_queue: String,
+    /// The queue of its orders.
+    pub order_queue: String,
+    /// The queue of its sync events.
+    pub sync_queue: String,
 }
 
 impl Place {
     /// On the bus at `url`, with queues that no other test and no earlier run has.
-    pub(crate) fn on(url: &str) -> Self {
+    #[must_use]
+    pub fn on(url: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("t{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let (order_queue, sync_queue) = (format!("{name}-orders"), format!("{name}-sync"));
@@ -27,7 +33,8 @@ impl Place {
     }
 
     /// The same with further arguments.
-    pub(crate) fn with(mut self, further: &[&str]) -> Self {
+    #[must_use]
+    pub fn with(mut self, further: &[&str]) -> Self {
         self.arguments.extend(further.iter().map(|argument| (*argument).to_owned()));
         self
     }
@@ -37,17 +44,18 @@ impl Place {
     }
 
     /// Starts what `further` says without waiting for it.
-    pub(crate) fn start(&self, further: &[&str]) -> Process {
+    #[must_use]
+    pub fn start(&self, further: &[&str]) -> Process {
         self.site.start(&self.arguments(further))
     }
 
     /// Starts both sides and waits until they are ready.
-    pub(crate) async fn start_ready(&self) -> Process {
+    pub async fn start_ready(&self) -> Process {
         self.site.start_ready(&self.arguments(&[])).await
     }
 
     /// Places `count` orders by several clients at a time; each is answered 201.
-    pub(crate) fn place_orders(&self, count: usize) -> JoinSet<()> {
+    pub fn place_orders(&self, count: usize) -> JoinSet<()> {
         let mut clients = JoinSet::new();
         let client_count = 16.min(count);
         for client in 0..client_count {
@@ -63,7 +71,7 @@ impl Place {
     }
 
     /// Waits until no order is pending.
-    pub(crate) async fn all_completed(&self) {
+    pub async fn all_completed(&self) {
         self.site
             .eventually("every order is completed", async || {
                 let url = self.site.producer("/api/orders?status=PENDING&limit=1");
@@ -74,7 +82,10 @@ impl Place {
     }
 
     /// Asserts that both sides agree and that each of `count` orders took effect once.
-    pub(crate) async fn agrees_on(&self, count: usize) {
+    ///
+    /// # Panics
+    /// When they do not.
+    pub async fn agrees_on(&self, count: usize) {
         let said = self.site.ask(&["verify", "--settle", "30s"]);
         assert_eq!(said.code, 0, "{said:?}; log: {}", self.site.log_tail());
         assert!(said.stdout.contains(&format!("equal: {count} orders")), "{said:?}");
@@ -85,7 +96,8 @@ impl Place {
     }
 
     /// Log lines with this event.
-    pub(crate) fn events(&self, event: &str) -> Vec<Value> {
+    #[must_use]
+    pub fn events(&self, event: &str) -> Vec<Value> {
         self.site.log_lines().into_iter().filter(|line| line["event"] == event).collect()
     }
 }

@@ -1,0 +1,208 @@
+//! The task of one receiver: keeps a channel open and puts what comes into the buffer.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::dead_letter::{self, Rejection};
+use bus::pipeline::Backoff;
+use bus::{ClockExt, Delivery, Error, ErrorKind, Lease, Result};
+use futures_util::{FutureExt, StreamExt};
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer as Stream};
+use tracing::{info, warn};
+
+use crate::config::QueueKind;
+use crate::consumer::Consumer;
+use crate::convert::{raw, read};
+use crate::error::{timed_out, told};
+use crate::settle;
+use crate::traffic::Purpose;
+
+/// Pauses between attempts to subscribe.
+const RETRY: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(5) };
+/// How long a polite end of a channel may take; then the server is left to notice.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Why a channel is no longer used.
+enum End {
+    Closed,
+    Lost(Error),
+}
+
+/// Feeds `consumer` until it is closed.
+pub(crate) async fn feed(consumer: Arc<Consumer>) {
+    let mut failure_count = 0;
+    while !consumer.closing.is_cancelled() {
+        let subscribed = tokio::select! {
+            biased;
+            // Without a channel there is nothing to give back and nothing to settle.
+            () = consumer.stopping.cancelled() => break,
+            subscribed = subscribe(&consumer) => subscribed,
+        };
+        let error = match subscribed {
+            Err(error) => error,
+            Ok((channel, stream)) => {
+                let end = pump(&consumer, &channel, stream).await;
+                // Nothing of this channel can be settled from here on; the server gives it back.
+                consumer.lose();
+                match end {
+                    End::Closed => {
+                        say_goodbye(&consumer, &channel).await;
+                        break;
+                    }
+                    End::Lost(error) => {
+                        failure_count = 0;
+                        error
+                    }
+                }
+            }
+        };
+        failure_count += 1;
+        tell(&consumer, error).await;
+        let entropy = consumer.shared.seams.entropy.as_ref();
+        let pause = RETRY.delay(failure_count, entropy, "amqp subscribe", &consumer.subscription.to_string());
+        tokio::select! {
+            biased;
+            () = consumer.closing.cancelled() => {}
+            () = consumer.shared.seams.clock.sleep(pause) => {}
+        }
+    }
+    consumer.lose();
+    consumer.ended.cancel();
+}
+
+async fn tell(consumer: &Consumer, error: Error) {
+    let shared = &consumer.shared;
+    shared.link.note_loss(&error).await;
+    warn!(subscription = %consumer.subscription, %error, "the subscription is interrupted; it is taken up again");
+    if error.kind() == ErrorKind::NotFound
+        && let Err(error) = shared.queues.recover(consumer.subscription.destination()).await
+    {
+        warn!(subscription = %consumer.subscription, %error, "the queue is gone and could not be made again");
+    }
+}
+
+async fn subscribe(consumer: &Arc<Consumer>) -> Result<(Channel, Stream)> {
+    let shared = &consumer.shared;
+    let channel = shared.link.channel("receive").await?;
+    let subscribing = async {
+        // Without a limit the server sends everything it has.
+        channel.basic_qos(consumer.prefetch_count, BasicQosOptions::default()).await?;
+        let queue = consumer.subscription.destination().as_str();
+        channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default()).await
+    };
+    let subscribed = shared.seams.clock.timeout_here(shared.options.timeout, subscribing).await;
+    let subscribed = subscribed.ok_or_else(|| timed_out("receive", "RabbitMQ did not answer in time"))?;
+    let stream = subscribed.map_err(|failure| told(&failure, "receive"))?;
+    consumer.begin(channel.clone());
+    shared.traffic.serves(Purpose::Consume);
+    info!(subscription = %consumer.subscription, prefetch_count = consumer.prefetch_count, "subscribed");
+    Ok((channel, stream))
+}
+
+async fn pump(consumer: &Arc<Consumer>, channel: &Channel, mut stream: Stream) -> End {
+    let mut is_cancelled = false;
+    loop {
+        let next = tokio::select! {
+            biased;
+            () = consumer.closing.cancelled() => return End::Closed,
+            () = consumer.stopping.cancelled(), if !is_cancelled => {
+                is_cancelled = true;
+                // What is sent until the server knows comes through the stream, and goes back.
+                let cancelling = channel.basic_cancel(stream.tag(), BasicCancelOptions::default());
+                let _ = consumer.shared.seams.clock.timeout_here(GOODBYE, cancelling).await;
+                consumer.give_back_all();
+                continue;
+            }
+            () = consumer.returns.notified() => {
+                consumer.give_back_all();
+                continue;
+            }
+            next = stream.next() => next,
+        };
+        match next {
+            Some(Ok(delivery)) => {
+                take_in(consumer, delivery);
+                // What came with it costs no further wake-up.
+                while let Some(Some(Ok(delivery))) = stream.next().now_or_never() {
+                    take_in(consumer, delivery);
+                }
+                consumer.changed.notify_waiters();
+                if is_cancelled {
+                    consumer.give_back_all();
+                }
+            }
+            Some(Err(failure)) => return End::Lost(told(&failure, "receive")),
+            // The server cancelled the consumer because the queue is gone, or we did.
+            None if is_cancelled && channel.status().connected() => {
+                let end = until_lost(consumer, channel).await;
+                return end;
+            }
+            None => {
+                let error = Error::new(ErrorKind::Unavailable, "receive", "the server ended the subscription");
+                return End::Lost(error);
+            }
+        }
+    }
+}
+
+/// After a stop: gives back what is dropped, until the end.
+async fn until_lost(consumer: &Consumer, channel: &Channel) -> End {
+    let events = consumer.shared.link.events().await;
+    let mut events = pin!(futures_util::stream::iter(events).flatten().fuse());
+    loop {
+        if !channel.status().connected() {
+            return End::Lost(Error::new(ErrorKind::Unavailable, "receive", "the channel is gone"));
+        }
+        tokio::select! {
+            biased;
+            () = consumer.closing.cancelled() => return End::Closed,
+            () = consumer.returns.notified() => consumer.give_back_all(),
+            // The stream of a cancelled consumer has ended and tells of no loss.
+            Some(_) = events.next() => {}
+        }
+    }
+}
+
+fn take_in(consumer: &Arc<Consumer>, mut delivery: lapin::message::Delivery) {
+    let tag = delivery.delivery_tag;
+    let read = match read(&mut delivery) {
+        Ok(read) => read,
+        Err(reason) => return quarantine(consumer, &delivery, &reason),
+    };
+    let counts = consumer.shared.options.queue == QueueKind::Quorum;
+    let receive_count = counts.then_some(read.received_before.saturating_add(1));
+    let mut state = consumer.state();
+    let token = state.table.add(tag, read.message.clone(), read.received_before);
+    let lease = Lease { deadline: None };
+    let delivery = Delivery::new(read.message, token, lease, receive_count, Arc::clone(consumer) as _);
+    state.buffer.push_back(delivery);
+}
+
+/// To the dead letters with its bytes and the reason; the next one flows meanwhile.
+fn quarantine(consumer: &Arc<Consumer>, delivery: &lapin::message::Delivery, reason: &str) {
+    let mut message = raw(delivery);
+    let (subscription, at) = (&consumer.subscription, consumer.shared.seams.clock.wall());
+    warn!(%subscription, reason, "a message could not be read; it goes to the dead letters");
+    dead_letter::mark(&mut message, &Rejection { subscription, reason, receive_count: None, at });
+    let token = {
+        let mut state = consumer.state();
+        let token = state.table.add(delivery.delivery_tag, message.clone(), 0);
+        state.table.occupy(token);
+        token
+    };
+    let consumer = Arc::clone(consumer);
+    let tasks = consumer.shared.tasks.clone();
+    tasks.spawn(async move { settle::bury(&consumer, token, message).await });
+}
+
+/// Cancels, and closes the channel with a round trip: what was settled before has arrived then.
+async fn say_goodbye(consumer: &Consumer, channel: &Channel) {
+    let closing = channel.close(200, "closed".into());
+    let is_closed = consumer.shared.seams.clock.timeout_here(GOODBYE, closing).await;
+    if !matches!(is_closed, Some(Ok(()))) && channel.status().connected() {
+        warn!(subscription = %consumer.subscription, "the channel did not close in time; its last settlements are uncertain");
+    }
+}

@@ -1,0 +1,155 @@
+//! From a batch to an answer per message.
+
+use std::time::Duration;
+
+use bus::{ClockExt, Destination, Error, ErrorKind, Message, Moment, Outgoing, PublishOutcome, Receipt, Result};
+use bytes::Bytes;
+use lapin::BasicProperties;
+use lapin::types::ShortString;
+use tokio::sync::mpsc;
+
+use crate::config::DELAY_MAX;
+use crate::convert::{HEADER_BYTES_MAX, properties};
+use crate::delay::class_of;
+use crate::error::{closed, not_found, timed_out};
+use crate::publisher::{Answer, Job};
+use crate::shared::Shared;
+
+/// A message for a queue.
+pub(crate) struct Parcel {
+    queue: String,
+    body: Bytes,
+    properties: BasicProperties,
+    /// Whether the queue is one of ours that is made when needed.
+    is_waiting: bool,
+}
+
+pub(crate) async fn publish(shared: &Shared, batch: Vec<Outgoing>) -> Vec<PublishOutcome> {
+    let mut parcels = Vec::with_capacity(batch.len());
+    for outgoing in batch {
+        let (destination, message, delay) = outgoing.into_parts();
+        parcels.push(match shared.closed.is_cancelled() {
+            true => Err(closed("publish")),
+            false => address(shared, &destination, &message, delay, None).await,
+        });
+    }
+    send(shared, parcels).await
+}
+
+/// Where a message goes to reach `destination` after `delay`. `received_before` goes along.
+pub(crate) async fn address(
+    shared: &Shared,
+    destination: &Destination,
+    message: &Message,
+    delay: Duration,
+    received_before: Option<u32>,
+) -> Result<Parcel> {
+    let (bytes, bytes_max) = (message.size_bytes(), shared.options.message_bytes_max);
+    // A copy grew by what we put on it.
+    if received_before.is_none() && bytes > bytes_max {
+        return Err(too_large(message, bytes, bytes_max));
+    }
+    let header_bytes = bytes - message.body().len();
+    if header_bytes > HEADER_BYTES_MAX {
+        return Err(too_large(message, header_bytes, HEADER_BYTES_MAX).with("part", "headers"));
+    }
+    if !shared.queues.exists(destination, "publish").await? {
+        return Err(not_found("publish").with("destination", destination));
+    }
+    let is_waiting = !delay.is_zero();
+    let queue = match class_of(delay) {
+        _ if !is_waiting => destination.to_string(),
+        Some(class) => shared.queues.waiting(destination, class).await?,
+        None => {
+            let text = format!("a delay of {delay:?} is longer than this bus keeps, which is {DELAY_MAX:?}");
+            return Err(Error::new(ErrorKind::Unsupported, "publish", text).with("message_id", message.id()));
+        }
+    };
+    Ok(Parcel { queue, body: message.body().clone(), properties: properties(message, received_before), is_waiting })
+}
+
+/// Hands everything in before the first answer is awaited.
+pub(crate) async fn send(shared: &Shared, parcels: Vec<Result<Parcel>>) -> Vec<PublishOutcome> {
+    let deadline = shared.seams.clock.now() + shared.options.timeout;
+    let (answers, mut answered) = mpsc::unbounded_channel();
+    let mut outcomes: Vec<Option<PublishOutcome>> = Vec::with_capacity(parcels.len());
+    let mut queues = Vec::with_capacity(parcels.len());
+    for (place, parcel) in parcels.into_iter().enumerate() {
+        let handed_in = match parcel {
+            Err(error) => Err(error),
+            Ok(Parcel { queue, body, properties, is_waiting }) => {
+                let job =
+                    Job { place, queue: ShortString::from(queue.as_str()), body, properties, answers: answers.clone() };
+                hand_in(shared, job, deadline).await.map(|()| (queue, is_waiting))
+            }
+        };
+        match handed_in {
+            Ok(queue) => {
+                outcomes.push(None);
+                queues.push(Some(queue));
+            }
+            Err(error) => {
+                outcomes.push(Some(PublishOutcome::Refused(error)));
+                queues.push(None);
+            }
+        }
+    }
+    drop(answers);
+    let collecting = async {
+        while let Some((place, answer)) = answered.recv().await {
+            outcomes[place] = Some(outcome_of(shared, queues[place].take(), answer));
+        }
+    };
+    let left = deadline.since(shared.seams.clock.now());
+    let is_answered = shared.seams.clock.timeout_here(left, collecting).await.is_some();
+    let unanswered = || PublishOutcome::Unknown(if is_answered { closed("publish") } else { unconfirmed(shared) });
+    outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(unanswered)).collect()
+}
+
+/// Waits for a place in the window: the back-pressure.
+async fn hand_in(shared: &Shared, job: Job, deadline: Moment) -> Result<()> {
+    let job = match shared.jobs.try_send(job) {
+        Ok(()) => return Ok(()),
+        Err(mpsc::error::TrySendError::Closed(_)) => return Err(closed("publish")),
+        Err(mpsc::error::TrySendError::Full(job)) => job,
+    };
+    let left = deadline.since(shared.seams.clock.now());
+    match shared.seams.clock.timeout_here(left, shared.jobs.send(job)).await {
+        Some(Ok(())) => Ok(()),
+        Some(Err(_)) => Err(closed("publish")),
+        None => {
+            let text = "RabbitMQ takes messages too slowly; nothing was sent";
+            Err(Error::new(ErrorKind::Throttled, "publish", text))
+        }
+    }
+}
+
+fn outcome_of(shared: &Shared, queue: Option<(String, bool)>, answer: Answer) -> PublishOutcome {
+    let (queue, is_waiting) = queue.unwrap_or_default();
+    match answer {
+        Answer::Accepted => PublishOutcome::Accepted(Receipt::default()),
+        Answer::Refused(error) => PublishOutcome::Refused(error.with("queue", queue)),
+        Answer::Unknown(error) => PublishOutcome::Unknown(error.with("queue", queue)),
+        Answer::Returned => {
+            shared.queues.forget(&queue);
+            // Somebody purged the destination: the wait queue is made again by the next attempt.
+            let error = not_found("publish").retryable(is_waiting);
+            PublishOutcome::Refused(error.with("queue", queue))
+        }
+    }
+}
+
+fn unconfirmed(shared: &Shared) -> Error {
+    let why = match shared.traffic.blocked_by() {
+        Some(reason) => format!("RabbitMQ blocks publishers ({reason}); the message waits on its connection"),
+        None => "RabbitMQ did not confirm in time; the message may be there".to_owned(),
+    };
+    timed_out("publish", &why)
+}
+
+fn too_large(message: &Message, bytes: usize, bytes_max: usize) -> Error {
+    let text = format!(
+        "the message has {bytes} bytes, at most {bytes_max} are allowed; put a claim check in front or send a reference"
+    );
+    Error::new(ErrorKind::TooLarge, "publish", text).with("message_id", message.id())
+}

@@ -1,0 +1,182 @@
+//! RabbitMQ: publish confirmed, consume with every message settled on its own, beside lapin itself,
+//! well tuned, at equal guarantees: persistent, mandatory, a window of confirms, prefetch, acks in
+//! flight. Interleaved pairs of raw, ours and raw again, since machines are noisy: the ratio of each
+//! pair, their median, and the spread of the raw client against itself.
+//!
+//! `tests/brokers up rabbitmq && cargo bench -p tests --bench rabbitmq`
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::clock::SystemClock;
+use bus::{
+    Bus, BusUrl, Clock, Declaration, Delivery, Destination, Message, MessageId, Outgoing, PublishOutcome, Seams,
+    SubscribeOptions, Subscription,
+};
+use bus_amqp::{AmqpBus, AmqpOptions};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+
+const MESSAGE_COUNT: usize = 20_000;
+const BODY_BYTES: usize = 1_024;
+const WINDOW_COUNT: usize = 2_048;
+const PREFETCH_COUNT: usize = 256;
+const BATCH_COUNT: usize = 256;
+const PAIR_COUNT: usize = 7;
+
+fn id(number: usize) -> MessageId {
+    MessageId::from_uuid(uuid::Uuid::from_u64_pair(1, number as u64))
+}
+
+fn rate(clock: &SystemClock) -> f64 {
+    MESSAGE_COUNT as f64 / clock.now().since_origin().as_secs_f64()
+}
+
+/// One connection to publish and one to consume, as ours has.
+async fn raw(url: &str, queue: &str) -> lapin::Result<f64> {
+    let publishing = Connection::connect(url, ConnectionProperties::default()).await?;
+    let consuming = Connection::connect(url, ConnectionProperties::default()).await?;
+    let channel = publishing.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let receiving = consuming.create_channel().await?;
+    receiving.basic_qos(u16::try_from(PREFETCH_COUNT).expect("small"), BasicQosOptions::default()).await?;
+    let consume =
+        receiving.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
+    let mut consumer = consume.await?;
+    let clock = SystemClock::new();
+    let publish = async {
+        let mut window = FuturesUnordered::new();
+        let body = vec![b'x'; BODY_BYTES];
+        for number in 0..MESSAGE_COUNT {
+            while window.len() >= WINDOW_COUNT {
+                confirmed(&window.next().await);
+            }
+            let (channel, body, queue) = (channel.clone(), body.clone(), queue.into());
+            window.push(async move {
+                let properties = BasicProperties::default().with_delivery_mode(2);
+                let properties = properties.with_message_id(id(number).to_string().into());
+                let mandatory = BasicPublishOptions { mandatory: true, immediate: false };
+                channel.basic_publish("".into(), queue, mandatory, &body, properties).await?.await
+            });
+            // Begins it: what is only pushed does not move.
+            while let Some(Some(answer)) = window.next().now_or_never() {
+                confirmed(&Some(answer));
+            }
+        }
+        while let Some(answer) = window.next().await {
+            confirmed(&Some(answer));
+        }
+    };
+    let consume = async {
+        let mut acks = FuturesUnordered::new();
+        for _ in 0..MESSAGE_COUNT {
+            let delivery = consumer.next().await.expect("the queue is there").expect("the channel is there");
+            acks.push(async move { delivery.acker.ack(BasicAckOptions::default()).await });
+            while let Some(Some(answer)) = acks.next().now_or_never() {
+                assert!(matches!(answer, Ok(true)));
+            }
+        }
+        while acks.next().await.is_some() {}
+    };
+    tokio::join!(publish, consume);
+    receiving.close(200, "done".into()).await?;
+    let rate = rate(&clock);
+    publishing.close(200, "done".into()).await?;
+    consuming.close(200, "done".into()).await?;
+    Ok(rate)
+}
+
+fn confirmed(answer: &Option<lapin::Result<lapin::Confirmation>>) {
+    assert!(matches!(answer, Some(Ok(lapin::Confirmation::Ack(None)))), "{answer:?}");
+}
+
+async fn ours(url: &str, destination: &Destination) -> f64 {
+    let url = BusUrl::parse(url).expect("a URL");
+    let bus: Arc<dyn Bus> = AmqpBus::open(AmqpOptions::of(&url).expect("legal"), Seams::system());
+    let options = SubscribeOptions { prefetch_count_max: PREFETCH_COUNT, ..SubscribeOptions::default() };
+    let receiver = bus.subscribe(&Subscription::to(destination.clone()), options).await.expect("it is declared");
+    let clock = SystemClock::new();
+    let publish = async {
+        let mut calls = FuturesUnordered::new();
+        for first in (0..MESSAGE_COUNT).step_by(BATCH_COUNT) {
+            while calls.len() >= WINDOW_COUNT / BATCH_COUNT {
+                accepted(calls.next().await);
+            }
+            let numbers = first..(first + BATCH_COUNT).min(MESSAGE_COUNT);
+            let body = || vec![b'x'; BODY_BYTES];
+            let batch = numbers.map(|number| Outgoing::new(destination.clone(), Message::new(id(number), body())));
+            calls.push(bus.publish(batch.collect()));
+            while let Some(Some(answer)) = calls.next().now_or_never() {
+                accepted(Some(answer));
+            }
+        }
+        while let Some(answer) = calls.next().await {
+            accepted(Some(answer));
+        }
+    };
+    let consume = async {
+        let (mut left, mut into) = (MESSAGE_COUNT, Vec::new());
+        while left > 0 {
+            receiver.receive(PREFETCH_COUNT, &mut into).await.expect("it is open");
+            left -= into.len();
+            let outcomes = receiver.settle(into.drain(..).map(Delivery::ack).collect()).await;
+            assert!(outcomes.iter().all(bus::SettleOutcome::is_settled));
+        }
+    };
+    tokio::join!(publish, consume);
+    receiver.close().await;
+    let rate = rate(&clock);
+    bus.close(Duration::from_secs(10)).await.expect("nothing is left");
+    rate
+}
+
+fn accepted(answer: Option<Vec<PublishOutcome>>) {
+    assert!(answer.is_some_and(|outcomes| outcomes.iter().all(PublishOutcome::is_accepted)));
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let port = std::env::var("RABBITMQ_PORT").unwrap_or_else(|_| "5672".to_owned());
+    let url = format!("amqp://guest:guest@127.0.0.1:{port}/%2f");
+    if std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
+        println!("skipped: no RabbitMQ on port {port}; run `tests/brokers up rabbitmq`");
+        return;
+    }
+    for (kind, options) in [("quorum", ""), ("classic", "?queue=classic")] {
+        let with_options = format!("{url}{options}");
+        let destination = Destination::new(&format!("bench-{kind}-{}", std::process::id())).expect("legal");
+        let bus_url = BusUrl::parse(&with_options).expect("a URL");
+        let bus = AmqpBus::open(AmqpOptions::of(&bus_url).expect("legal"), Seams::system());
+        bus.declare(&[Declaration::of(destination.clone())]).await.expect("declared");
+        bus.close(Duration::from_secs(10)).await.expect("nothing is left");
+        let queue = destination.as_str();
+        // Warm-up of the server and its disk.
+        raw(&url, queue).await.expect("the raw client");
+        let (mut ratios, mut against_itself) = (Vec::new(), Vec::new());
+        for pair in 0..PAIR_COUNT {
+            let before = raw(&url, queue).await.expect("the raw client");
+            let between = ours(&with_options, &destination).await;
+            let after = raw(&url, queue).await.expect("the raw client");
+            let raw = f64::midpoint(before, after);
+            println!(
+                "{kind} {pair}: raw {before:.0}/s, ours {between:.0}/s, raw {after:.0}/s, ratio {:.3}",
+                between / raw
+            );
+            ratios.push(between / raw);
+            against_itself.push(after / before);
+        }
+        let spread = |pick: fn(f64, f64) -> f64, start| against_itself.iter().copied().fold(start, pick);
+        let (low, high) = (spread(f64::min, f64::MAX), spread(f64::max, f64::MIN));
+        println!("{kind}: median ratio {:.3}; raw against itself {low:.3} to {high:.3}", median(ratios));
+    }
+}
