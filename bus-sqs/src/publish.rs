@@ -201,9 +201,10 @@ fn group_of(message: &Message) -> String {
 /// The message id, and for a message that is meant to come again what makes it another one: equal
 /// ids within five minutes are one message to SQS, and the second vanishes with a success.
 fn deduplication_id_of(message: &Message) -> String {
-    let repeats = [dead_letter::REPLAY_COUNT, emulation::delay::HOP_COUNT, dead_letter::AT];
-    let suffixes = repeats.into_iter().filter_map(|name| message.headers().text(name));
-    legal_id(suffixes.fold(message.id().to_string(), |id, suffix| format!("{id}~{suffix}")))
+    let repeats =
+        [("replay", dead_letter::REPLAY_COUNT), ("hop", emulation::delay::HOP_COUNT), ("dead", dead_letter::AT)];
+    let suffixes = repeats.into_iter().filter_map(|(what, name)| Some((what, message.headers().text(name)?)));
+    legal_id(suffixes.fold(message.id().to_string(), |id, (what, suffix)| format!("{id}~{what}{suffix}")))
 }
 
 /// SQS takes 128 letters, digits and punctuation marks; anything else is hashed (UUIDv5).
@@ -224,4 +225,44 @@ fn too_large(message: &Message, bytes: usize, bytes_max: usize) -> Error {
 fn behind_refused() -> Error {
     let text = "an earlier message of its key in the same batch was not accepted; publish both again, in order";
     Error::new(ErrorKind::Conflict, "publish", text).retryable(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use bus::MessageId;
+
+    use super::*;
+
+    fn message(id: &str, headers: &[(&'static str, &'static str)]) -> Message {
+        let headers = headers.iter().copied().collect();
+        Message::new(MessageId::parse(id).expect("legal"), &b"{}"[..]).with_headers(headers)
+    }
+
+    #[test]
+    fn a_resend_is_the_same_message_and_a_hop_a_replay_or_a_rejection_is_another() {
+        let id = |headers: &[(&'static str, &'static str)]| deduplication_id_of(&message("m-1", headers));
+        assert_eq!((id(&[]), id(&[("x-other", "1")])), ("m-1".to_owned(), "m-1".to_owned()));
+        let headers = [
+            (dead_letter::REPLAY_COUNT, "1"),
+            (dead_letter::REPLAY_COUNT, "2"),
+            (emulation::delay::HOP_COUNT, "1"),
+            (dead_letter::AT, "2026-01-01T00:00:00Z"),
+        ];
+        let mut ids: Vec<String> = headers.into_iter().map(|header| id(&[header])).collect();
+        ids.push(id(&[]));
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), headers.len() + 1, "all differ: {ids:?}");
+    }
+
+    #[test]
+    fn ids_that_sqs_does_not_take_are_hashed_and_still_differ() {
+        let long = "x".repeat(128);
+        for odd in ["주문 1", "with space", &long] {
+            let of = |header| deduplication_id_of(&message(odd, &[(dead_letter::REPLAY_COUNT, header)]));
+            assert!(of("1").is_ascii() && of("1").len() <= 128, "{odd}");
+            assert_eq!(of("1"), of("1"));
+            assert_ne!(of("1"), of("2"));
+        }
+    }
 }

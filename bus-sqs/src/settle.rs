@@ -137,15 +137,13 @@ pub(crate) async fn extend(consumer: &Consumer, tokens: &[Token], by: Duration) 
                 outcomes.push(Some(ExtendOutcome::LeaseLost));
                 continue;
             };
-            // Rounded down at the cap: SQS refuses what would pass it.
-            let left_seconds = i32::try_from(held.cap.since(now).as_secs()).unwrap_or(i32::MAX);
-            let seconds = whole_seconds(by).min(left_seconds);
-            if left_seconds <= 1 || now + Duration::from_secs(1) >= held.cap {
-                outcomes.push(Some(ExtendOutcome::Capped));
-                continue;
+            match held.extension_seconds(by, now) {
+                None => outcomes.push(Some(ExtendOutcome::Capped)),
+                Some(seconds) => {
+                    entries.push((held.receipt.clone(), seconds));
+                    outcomes.push(None);
+                }
             }
-            entries.push((held.receipt.clone(), seconds));
-            outcomes.push(None);
         }
     }
     let spans: Vec<Duration> =

@@ -11,6 +11,7 @@ use bus::{Message, Moment, Token};
 use slab::Slab;
 
 use crate::config::LEASE_TOTAL_MAX;
+use crate::publish::whole_seconds;
 
 /// Kept off the cap: the longest poll, and as much again as a call may take.
 const CAP_MARGIN: Duration = Duration::from_secs(30);
@@ -26,6 +27,15 @@ pub(crate) struct Held {
     /// When SQS ends it whatever happens: 12 hours after it was handed out, with a margin for what
     /// is not known of that moment. An extension beyond it would be refused and not cut short.
     pub(crate) cap: Moment,
+}
+
+impl Held {
+    /// How many seconds from `now` SQS is asked to hide it for, so that the cap is never passed: SQS
+    /// refuses what would. `None`: the cap is there.
+    pub(crate) fn extension_seconds(&self, by: Duration, now: Moment) -> Option<i32> {
+        let left_seconds = i32::try_from(self.cap.since(now).as_secs()).unwrap_or(i32::MAX);
+        (left_seconds > 1).then(|| whole_seconds(by).min(left_seconds))
+    }
 }
 
 /// All deliveries of one receiver that are not settled, buffered ones included.
@@ -125,6 +135,22 @@ mod tests {
         assert_eq!((table.take_lost(), table.take_lost()), (vec![short], vec![]));
         assert_eq!((table.next_end(), table.count()), (Some(at(9)), 1));
         assert_eq!(table.take(long, at(6)).map(|held| held.receipt), Some("long".to_owned()));
+    }
+
+    #[test]
+    fn an_extension_is_cut_at_twelve_hours_and_capped_once_they_are_there() {
+        let mut table = Table::default();
+        let token = add(&mut table, "long", 13 * 3_600);
+        let held = table.get(token, at(1)).expect("ours");
+        let cap = held.cap.since_origin().as_secs();
+        assert!(cap <= 12 * 3_600, "never beyond what SQS allows: {cap} s");
+        let half_an_hour = Duration::from_secs(1_800);
+        assert_eq!(held.extension_seconds(half_an_hour, at(60)), Some(1_800));
+        assert_eq!(held.extension_seconds(Duration::from_millis(1_500), at(60)), Some(2), "rounded up");
+        assert_eq!(held.extension_seconds(half_an_hour, at(cap - 100)), Some(100));
+        for second in [cap - 1, cap, cap + 100] {
+            assert_eq!(held.extension_seconds(half_an_hour, at(second)), None, "{second}");
+        }
     }
 
     #[test]
