@@ -14,6 +14,11 @@ pub(crate) fn is_not_found(failure: &lapin::Error) -> bool {
     kind_of(failure) == ErrorKind::NotFound
 }
 
+/// Whether the client failed because of a channel that is closing, and sent nothing.
+pub(crate) fn is_of_another_channel(failure: &lapin::Error) -> bool {
+    matches!(failure.kind(), Lapin::InvalidChannel(_) | Lapin::InvalidChannelState(..))
+}
+
 fn kind_of(failure: &lapin::Error) -> ErrorKind {
     match failure.kind() {
         Lapin::ProtocolError(error) => kind_of_reply(error.get_id(), error.get_message().as_str()),

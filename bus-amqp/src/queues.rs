@@ -12,7 +12,10 @@ use lapin::{Channel, Queue};
 use crate::config::{AmqpOptions, QueueKind};
 use crate::connect::Link;
 use crate::delay::{classes, wait_queue};
-use crate::error::{is_not_found, timed_out, told};
+use crate::error::{is_not_found, is_of_another_channel, timed_out, told};
+
+/// How often a question is put on a new channel when the last one met the end of another.
+const TRY_COUNT_MAX: u32 = 5;
 
 /// All queues seen so far.
 pub(crate) struct Queues {
@@ -67,9 +70,8 @@ impl Queues {
 
     async fn create(&self, name: &str, arguments: FieldTable) -> Result<()> {
         let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-        let channel = self.link.channel("declare").await?;
-        let declaring = channel.queue_declare(name.into(), durable, arguments);
-        self.answered("declare", declaring).await?.map_err(|failure| told(&failure, "declare").with("queue", name))?;
+        let (channel, answer) = self.ask("declare", name, durable, &arguments).await?;
+        answer.map_err(|failure| told(&failure, "declare").with("queue", name))?;
         self.known().existing.insert(name.to_owned());
         self.release(channel).await;
         Ok(())
@@ -97,8 +99,8 @@ impl Queues {
     /// Asks the server for a queue.
     async fn look_at(&self, name: &str, operation: &'static str) -> Result<Option<Queue>> {
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let channel = self.link.channel(operation).await?;
-        match self.answered(operation, channel.queue_declare(name.into(), passive, FieldTable::default())).await? {
+        let (channel, answer) = self.ask(operation, name, passive, &FieldTable::default()).await?;
+        match answer {
             Ok(queue) => {
                 self.known().existing.insert(name.to_owned());
                 self.release(channel).await;
@@ -154,6 +156,29 @@ impl Queues {
         self.answered("purge", purging).await?.map_err(|failure| told(&failure, "purge"))?;
         self.release(channel).await;
         Ok(())
+    }
+
+    /// Declares a queue, or asks for it, on a channel of its own.
+    ///
+    /// lapin gives a new channel the number of one that was dropped while it closed, and now and then
+    /// its failure with it. Nothing was asked then, so it is asked again.
+    async fn ask(
+        &self,
+        operation: &'static str,
+        name: &str,
+        how: QueueDeclareOptions,
+        arguments: &FieldTable,
+    ) -> Result<(Channel, lapin::Result<Queue>)> {
+        let mut try_count = 0;
+        loop {
+            try_count += 1;
+            let channel = self.link.channel(operation).await?;
+            let asking = channel.queue_declare(name.into(), how, arguments.clone());
+            let answer = self.answered(operation, asking).await?;
+            if try_count == TRY_COUNT_MAX || !answer.as_ref().is_err_and(is_of_another_channel) {
+                return Ok((channel, answer));
+            }
+        }
     }
 
     async fn answered<T>(
