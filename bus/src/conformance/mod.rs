@@ -39,8 +39,6 @@
 //! * **Time.** A bus that takes its time from [`Seams`](crate::Seams) is tested in virtual time: hours pass in
 //!   microseconds, and a case that waits for ever is found at once. Cases never assert how long
 //!   something took, only that nothing came early and that everything came.
-//! * **A second look.** In real time a case that fails is run once more, since a loaded machine stalls
-//!   servers; what passes only then is printed as unsteady. In virtual time a failure is a failure.
 //! * **Deviations.** What a server under test is known to do otherwise is [data](Deviation): it is
 //!   reported with its reason and never hidden.
 //!

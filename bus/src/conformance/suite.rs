@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Completion, Trial};
 
-use super::{Case, Harness, Time, Verdict, cases, run};
+use super::{Harness, Verdict, cases, run};
 
 /// Cases at the same time, unless told otherwise: in real time they mostly wait.
 const THREAD_COUNT: usize = 16;
@@ -82,7 +82,7 @@ impl Suite {
                 trials.push(Trial::ignorable_test(name, move || match missing {
                     Some(reason) if std::env::var_os("CI").is_some() => Err(reason.into()),
                     Some(reason) => Ok(Completion::ignored_with(reason)),
-                    None => match show(case, &make) {
+                    None => match run(case, make()) {
                         Verdict::Passed => Ok(Completion::Completed),
                         Verdict::Skipped(flag) => Ok(Completion::ignored_with(flag)),
                         Verdict::Failed(how) => Err(how.into()),
@@ -94,20 +94,4 @@ impl Suite {
         arguments.test_threads.get_or_insert(THREAD_COUNT);
         libtest_mimic::run(&arguments, trials).exit_code()
     }
-}
-
-/// Runs a case, and in real time once more when it fails: a loaded machine stalls a server beyond any
-/// patience, and the next look is on a fresh destination. What passes only then is told as unsteady.
-fn show(case: &'static Case, make: &Make) -> Verdict {
-    let harness = make();
-    let is_repeatable = matches!(harness.time(), Time::Virtual);
-    let how = match run(case, harness) {
-        Verdict::Failed(how) if !is_repeatable => how,
-        verdict => return verdict,
-    };
-    let verdict = run(case, make());
-    if verdict == Verdict::Passed {
-        eprintln!("unsteady: {case:?} passed only at the second look; at the first: {how}");
-    }
-    verdict
 }

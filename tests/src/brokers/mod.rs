@@ -6,7 +6,6 @@
 
 mod proxy;
 
-use std::panic::catch_unwind;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::{Command, ExitCode};
@@ -40,11 +39,7 @@ pub fn main(broker: &str, tests: &[Test]) -> ExitCode {
             Some(reason) if is_demanded => Err(reason.into()),
             Some(reason) => Ok(Completion::ignored_with(reason)),
             None => {
-                // A loaded machine stalls a server beyond any patience: a second look, which is told.
-                if catch_unwind(|| play(test)).is_err() {
-                    eprintln!("unsteady: {name} failed at the first look, as printed above; once more");
-                    play(test);
-                }
+                play(test);
                 Ok(Completion::Completed)
             }
         })
