@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bus::url::{is_loopback, span};
 use bus::{BusUrl, Error, ErrorKind, Result};
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
@@ -99,12 +100,16 @@ impl AmqpOptions {
             password: decoded("password", password.unwrap_or("guest"))?.into(),
             vhost: vhost(url.path())?,
             queue,
-            replicated: switch(url, "replicated")?,
+            replicated: url.switch("replicated", false)?,
             timeout: seconds(url, "timeout", TIMEOUT)?,
             consumer_timeout: seconds(url, "consumer_timeout", CONSUMER_TIMEOUT)?,
-            receive_count_max: u32::try_from(number(url, "receive_count_max", RECEIVE_COUNT_MAX as usize, 1_000_000)?)
-                .unwrap_or(RECEIVE_COUNT_MAX),
-            message_bytes_max: number(url, "message_bytes_max", MESSAGE_BYTES_MAX, MESSAGE_BYTES_LIMIT)?,
+            receive_count_max: u32::try_from(url.number(
+                "receive_count_max",
+                RECEIVE_COUNT_MAX as usize,
+                1..=1_000_000,
+            )?)
+            .unwrap_or(RECEIVE_COUNT_MAX),
+            message_bytes_max: url.number("message_bytes_max", MESSAGE_BYTES_MAX, 1..=MESSAGE_BYTES_LIMIT)?,
         };
         if options.replicated && options.queue == QueueKind::Classic {
             return Err(invalid("classic queues are on one node; leave out `replicated=on` or `queue=classic`"));
@@ -112,7 +117,7 @@ impl AmqpOptions {
         if options.ca.is_some() && !tls {
             return Err(invalid("`ca` is for TLS; write amqps://, or leave it out"));
         }
-        if !tls && !is_loopback(&options.host) && !switch(url, "allow_plaintext")? {
+        if !tls && !is_loopback(&options.host) && !url.switch("allow_plaintext", false)? {
             let text =
                 "messages and the password would cross the network unencrypted; use amqps:// or add allow_plaintext=on";
             return Err(invalid(text).with("host", &options.host));
@@ -155,33 +160,10 @@ fn decoded(what: &str, text: &str) -> Result<String> {
     Ok(decoded.map_err(|_| invalid(format!("the {what} is not percent-encoded UTF-8")))?.into_owned())
 }
 
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn switch(url: &BusUrl, name: &str) -> Result<bool> {
-    match url.option(name) {
-        None | Some("off") => Ok(false),
-        Some("on") => Ok(true),
-        Some(other) => Err(invalid(format!("option `{name}` is `{other}`; use `on` or `off`"))),
-    }
-}
-
-fn number(url: &BusUrl, name: &str, default: usize, max: usize) -> Result<usize> {
-    let Some(text) = url.option(name) else { return Ok(default) };
-    let number = text.parse().ok().filter(|number| (1..=max).contains(number));
-    number.ok_or_else(|| invalid(format!("option `{name}` is `{text}`; use a whole number from 1 to {max}")))
-}
-
 fn seconds(url: &BusUrl, name: &str, default: Duration) -> Result<Duration> {
-    let Some(text) = url.option(name) else { return Ok(default) };
-    let (number, scale) = match text.strip_suffix('m') {
-        Some(number) => (number, 60),
-        None => (text.strip_suffix('s').unwrap_or_default(), 1),
-    };
-    let span = number.parse::<u64>().ok().and_then(|number| number.checked_mul(scale)).map(Duration::from_secs);
-    span.filter(|span| !span.is_zero() && *span <= DELAY_MAX).ok_or_else(|| {
-        invalid(format!("option `{name}` is `{text}`; use whole seconds or minutes, such as 15s or 30m"))
+    url.read(name, default, |text| {
+        let found = span(text).filter(|span| span.subsec_nanos() == 0 && !span.is_zero() && *span <= DELAY_MAX);
+        found.ok_or_else(|| "whole seconds or minutes, such as 15s or 30m".to_owned())
     })
 }
 

@@ -1,8 +1,10 @@
 //! The options of a `kafka://` URL.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use bus::url::{is_loopback, span};
 use bus::{BusUrl, Error, ErrorKind, Result};
 
 /// Largest message, unless told otherwise: 768 KiB of body, key and headers, so that ids and framing
@@ -91,27 +93,27 @@ impl KafkaOptions {
         };
         let optional = |name, max| match url.option(name) {
             None => Ok(None),
-            Some(_) => number(url, name, 1, 1, max).map(|found| i32::try_from(found).ok()),
+            Some(_) => url.number(name, 1, 1..=max).map(|found| i32::try_from(found).ok()),
         };
         let options = Self {
             servers: servers(url.authority())?,
             credentials,
-            tls: switch(url, "tls", false)?,
+            tls: url.switch("tls", false)?,
             partition_count: optional("partitions", 1_000)?,
             retention: url
                 .option("retention")
-                .map(|_| span(url, "retention", RETENTION, MINUTE / 60, 3_650 * 24 * 60 * MINUTE))
+                .map(|_| time(url, "retention", RETENTION, MINUTE / 60..=3_650 * 24 * 60 * MINUTE))
                 .transpose()?,
             replica_count: optional("replication", 16)?,
-            admin: switch(url, "admin", true)?,
-            window_count_max: number(url, "window", WINDOW_COUNT_MAX, 16, 1_000_000)?,
-            drain: span(url, "drain", DRAIN, Duration::ZERO, MINUTE)?,
-            session: span(url, "session", SESSION, MINUTE / 10, 5 * MINUTE)?,
-            poll_interval_max: span(url, "poll", POLL_INTERVAL_MAX, MINUTE / 10, 60 * MINUTE)?,
-            delivery: span(url, "timeout", DELIVERY, MINUTE / 60, 5 * MINUTE)?,
-            message_bytes_max: number(url, "message_bytes_max", MESSAGE_BYTES_MAX, 1, 8 * 1024 * 1024)?,
+            admin: url.switch("admin", true)?,
+            window_count_max: url.number("window", WINDOW_COUNT_MAX, 16..=1_000_000)?,
+            drain: time(url, "drain", DRAIN, Duration::ZERO..=MINUTE)?,
+            session: time(url, "session", SESSION, MINUTE / 10..=5 * MINUTE)?,
+            poll_interval_max: time(url, "poll", POLL_INTERVAL_MAX, MINUTE / 10..=60 * MINUTE)?,
+            delivery: time(url, "timeout", DELIVERY, MINUTE / 60..=5 * MINUTE)?,
+            message_bytes_max: url.number("message_bytes_max", MESSAGE_BYTES_MAX, 1..=8 * 1024 * 1024)?,
         };
-        options.check(switch(url, "allow_plaintext", false)?)?;
+        options.check(url.switch("allow_plaintext", false)?)?;
         Ok(options)
     }
 
@@ -122,7 +124,7 @@ impl KafkaOptions {
         if self.tls && !cfg!(feature = "tls") {
             return Err(invalid("this build has no TLS; build it with the feature `tls` of bus-kafka"));
         }
-        if self.tls || may_be_plain || self.servers.split(',').all(is_loopback) {
+        if self.tls || may_be_plain || self.servers.split(',').all(is_local) {
             return Ok(());
         }
         let text = "messages would cross the network unencrypted; use tls=on or add allow_plaintext=on";
@@ -157,37 +159,15 @@ fn servers(authority: &str) -> Result<String> {
     )))
 }
 
-fn is_loopback(server: &str) -> bool {
-    let host = server.rsplit_once(':').map_or(server, |(host, _)| host).trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+fn is_local(server: &str) -> bool {
+    is_loopback(server.rsplit_once(':').map_or(server, |(host, _)| host))
 }
 
-fn switch(url: &BusUrl, name: &str, default: bool) -> Result<bool> {
-    match url.option(name) {
-        None => Ok(default),
-        Some("off") => Ok(false),
-        Some("on") => Ok(true),
-        Some(other) => Err(invalid(format!("option `{name}` is `{other}`; use `on` or `off`"))),
-    }
-}
-
-fn number(url: &BusUrl, name: &str, default: usize, min: usize, max: usize) -> Result<usize> {
-    let Some(text) = url.option(name) else { return Ok(default) };
-    let number = text.parse().ok().filter(|number| (min..=max).contains(number));
-    number.ok_or_else(|| invalid(format!("option `{name}` is `{text}`; use a whole number from {min} to {max}")))
-}
-
-fn span(url: &BusUrl, name: &str, default: Duration, min: Duration, max: Duration) -> Result<Duration> {
-    let Some(text) = url.option(name) else { return Ok(default) };
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-    let found = units.iter().find_map(|(unit, scale)| {
-        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-        number.checked_mul(*scale).map(Duration::from_millis)
-    });
-    found.filter(|span| (min..=max).contains(span)).ok_or_else(|| {
-        invalid(format!(
-            "option `{name}` is `{text}`; use a span from {min:?} to {max:?}, such as 500ms, 30s, 5m or 7d"
-        ))
+fn time(url: &BusUrl, name: &str, default: Duration, legal: RangeInclusive<Duration>) -> Result<Duration> {
+    url.read(name, default, |text| {
+        let found = span(text).filter(|span| legal.contains(span));
+        let (min, max) = (legal.start(), legal.end());
+        found.ok_or_else(|| format!("a span from {min:?} to {max:?}, such as 500ms, 30s, 5m or 7d"))
     })
 }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bus::capability::{Counting, Order};
+use bus::capability::{Counting, LeaseTerms, Order};
 use bus::registry::Backend;
+use bus::url::span;
 use bus::{Bus, BusUrl, Error, ErrorKind, Result, Seams};
 
 use crate::{MemoryBus, MemoryOptions};
@@ -104,89 +105,62 @@ async fn journaled(_: &str, _: &Seams, _: MemoryOptions) -> Result<Arc<MemoryBus
 }
 
 fn options(url: &BusUrl) -> Result<MemoryOptions> {
-    let mut options = MemoryOptions::default();
-    set(url, "capacity", &mut options.capacity_count, count)?;
-    set(url, "capacity_bytes", &mut options.capacity_bytes, count)?;
-    set(url, "message_bytes_max", &mut options.message_bytes_max, |text| or_none(text, count))?;
-    set(url, "lease", &mut options.lease.duration, |text| or_none(text, duration))?;
-    set(url, "lease_total_max", &mut options.lease.total_max, |text| or_none(text, duration))?;
-    set(url, "delay_max", &mut options.delay_max, |text| or_none(text, duration))?;
-    set(url, "nack_delay_max", &mut options.nack_delay_max, |text| or_none(text, duration))?;
-    set(url, "order", &mut options.order, order)?;
-    set(url, "extendable", &mut options.lease.extendable, switch)?;
-    set(url, "receive_count", &mut options.receive_count, switch)?;
-    set(url, "release_uncounted", &mut options.release_uncounted, switch)?;
-    set(url, "dead_letters", &mut options.dead_letters, switch)?;
-    set(url, "groups", &mut options.groups, switch)?;
-    set(url, "publish_atomic", &mut options.publish_atomic, switch)?;
-    set(url, "settle_confirmed", &mut options.settle_confirmed, switch)?;
-    set(url, "depth", &mut options.depth, counting)?;
-    set(url, "purge", &mut options.purge, switch)?;
-    Ok(options)
+    let own = MemoryOptions::default();
+    Ok(MemoryOptions {
+        capacity_count: url.read("capacity", own.capacity_count, count)?,
+        capacity_bytes: url.read("capacity_bytes", own.capacity_bytes, count)?,
+        message_bytes_max: url.read("message_bytes_max", own.message_bytes_max, |text| or_none(text, count))?,
+        lease: LeaseTerms {
+            duration: url.read("lease", own.lease.duration, |text| or_none(text, duration))?,
+            total_max: url.read("lease_total_max", own.lease.total_max, |text| or_none(text, duration))?,
+            extendable: url.switch("extendable", own.lease.extendable)?,
+        },
+        delay_max: url.read("delay_max", own.delay_max, |text| or_none(text, duration))?,
+        nack_delay_max: url.read("nack_delay_max", own.nack_delay_max, |text| or_none(text, duration))?,
+        order: url.read("order", own.order, order)?,
+        receive_count: url.switch("receive_count", own.receive_count)?,
+        release_uncounted: url.switch("release_uncounted", own.release_uncounted)?,
+        dead_letters: url.switch("dead_letters", own.dead_letters)?,
+        groups: url.switch("groups", own.groups)?,
+        publish_atomic: url.switch("publish_atomic", own.publish_atomic)?,
+        settle_confirmed: url.switch("settle_confirmed", own.settle_confirmed)?,
+        depth: url.read("depth", own.depth, counting)?,
+        purge: url.switch("purge", own.purge)?,
+    })
 }
 
-/// Reads an option if it is given; the reader says what it expected.
-fn set<T>(
-    url: &BusUrl,
-    name: &str,
-    target: &mut T,
-    read: impl FnOnce(&str) -> std::result::Result<T, &'static str>,
-) -> Result<()> {
-    if let Some(text) = url.option(name) {
-        *target = read(text).map_err(|expected| invalid(format!("option `{name}` is `{text}`; use {expected}")))?;
-    }
-    Ok(())
-}
+/// A value, or the words for what it should be.
+type Legal<T> = std::result::Result<T, String>;
 
-fn or_none<T>(
-    text: &str,
-    read: impl FnOnce(&str) -> std::result::Result<T, &'static str>,
-) -> std::result::Result<Option<T>, &'static str> {
+fn or_none<T>(text: &str, read: impl FnOnce(&str) -> Legal<T>) -> Legal<Option<T>> {
     if text == "none" { Ok(None) } else { read(text).map(Some) }
 }
 
-fn count(text: &str) -> std::result::Result<usize, &'static str> {
-    text.parse().ok().filter(|count| *count > 0).ok_or("a whole number above 0")
+fn count(text: &str) -> Legal<usize> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a whole number above 0".to_owned())
 }
 
-fn order(text: &str) -> std::result::Result<Order, &'static str> {
+fn duration(text: &str) -> Legal<Duration> {
+    span(text)
+        .filter(|span| !span.is_zero())
+        .ok_or_else(|| "a whole number above 0 and its unit, such as 500ms, 30s, 5m, 12h or 15d".to_owned())
+}
+
+fn order(text: &str) -> Legal<Order> {
     match text {
         "key" => Ok(Order::PerKey),
         "none" => Ok(Order::None),
-        _ => Err("`key` or `none`"),
+        _ => Err("`key` or `none`".to_owned()),
     }
 }
 
-fn counting(text: &str) -> std::result::Result<Counting, &'static str> {
+fn counting(text: &str) -> Legal<Counting> {
     match text {
         "exact" => Ok(Counting::Exact),
         "approximate" => Ok(Counting::Approximate),
         "none" => Ok(Counting::None),
-        _ => Err("`exact`, `approximate` or `none`"),
+        _ => Err("`exact`, `approximate` or `none`".to_owned()),
     }
-}
-
-fn switch(text: &str) -> std::result::Result<bool, &'static str> {
-    match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err("`on` or `off`"),
-    }
-}
-
-fn duration(text: &str) -> std::result::Result<Duration, &'static str> {
-    const EXPECTED: &str = "a whole number above 0 and its unit, such as 500ms, 30s, 5m, 12h or 15d";
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).ok_or(EXPECTED)?);
-    let milliseconds_per_unit: u64 = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(EXPECTED),
-    };
-    let number: u64 = number.parse().ok().filter(|number| *number > 0).ok_or(EXPECTED)?;
-    number.checked_mul(milliseconds_per_unit).map(Duration::from_millis).ok_or(EXPECTED)
 }
 
 fn invalid(text: impl Into<String>) -> Error {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bus::url::{is_loopback, span};
 use bus::{BusUrl, Error, ErrorKind, Result};
 
 /// Largest message, unless told otherwise: 256 KiB of body, key and headers. In the worst case, a
@@ -78,15 +79,15 @@ impl SqsOptions {
         let options = Self {
             region: region.to_owned(),
             endpoint: url.option("endpoint").map(|endpoint| endpoint.trim_end_matches('/').to_owned()),
-            fifo: switch(url, "fifo")?,
+            fifo: url.switch("fifo", false)?,
             lease: seconds_of("lease", LEASE, LEASE_TOTAL_MAX)?,
             wait: seconds_of("wait", WAIT, WAIT_MAX)?,
-            poll_count_max: number(url, "polls", POLL_COUNT_MAX, 1, 100)?,
-            receive_count_max: u32::try_from(number(url, "receive_count_max", RECEIVE_COUNT_MAX as usize, 1, 1_000)?)
+            poll_count_max: url.number("polls", POLL_COUNT_MAX, 1..=100)?,
+            receive_count_max: u32::try_from(url.number("receive_count_max", RECEIVE_COUNT_MAX as usize, 1..=1_000)?)
                 .unwrap_or(RECEIVE_COUNT_MAX),
-            message_bytes_max: number(url, "message_bytes_max", MESSAGE_BYTES_MAX, 1, MESSAGE_BYTES_MAX_MAX)?,
+            message_bytes_max: url.number("message_bytes_max", MESSAGE_BYTES_MAX, 1..=MESSAGE_BYTES_MAX_MAX)?,
         };
-        options.check_endpoint(switch(url, "allow_plaintext")?)?;
+        options.check_endpoint(url.switch("allow_plaintext", false)?)?;
         Ok(options)
     }
 
@@ -116,9 +117,12 @@ impl SqsOptions {
     /// Whether every call stays on this machine.
     pub(crate) fn is_loopback(&self) -> bool {
         let Some(rest) = self.endpoint.as_deref().and_then(|endpoint| endpoint.split_once("://")) else { return false };
-        let host = rest.1.split('/').next().unwrap_or_default();
-        let host = host.strip_prefix("[::1]").map_or_else(|| host.split(':').next().unwrap_or_default(), |_| "::1");
-        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        let authority = rest.1.split('/').next().unwrap_or_default();
+        // What follows the last colon is the port, unless that colon is within an IPv6 address.
+        let host = authority
+            .rsplit_once(':')
+            .map_or(authority, |(host, port)| if port.ends_with(']') { authority } else { host });
+        is_loopback(host)
     }
 }
 
@@ -135,33 +139,11 @@ fn is_region(text: &str) -> bool {
         && last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn switch(url: &BusUrl, name: &str) -> Result<bool> {
-    match url.option(name) {
-        None | Some("off") => Ok(false),
-        Some("on") => Ok(true),
-        Some(other) => Err(invalid(format!("option `{name}` is `{other}`; use `on` or `off`"))),
-    }
-}
-
-fn number(url: &BusUrl, name: &str, default: usize, min: usize, max: usize) -> Result<usize> {
-    let Some(text) = url.option(name) else { return Ok(default) };
-    let number = text.parse().ok().filter(|number| (min..=max).contains(number));
-    number.ok_or_else(|| invalid(format!("option `{name}` is `{text}`; use a whole number from {min} to {max}")))
-}
-
 /// SQS knows whole seconds only.
 fn whole_seconds(url: &BusUrl, name: &str, default: Duration, max: Duration) -> Result<Duration> {
-    let Some(text) = url.option(name) else { return Ok(default) };
-    let (number, scale) = match text.strip_suffix('s').map(|number| (number, 1)) {
-        Some(found) => found,
-        None => match text.strip_suffix('m') {
-            Some(number) => (number, 60),
-            None => (text.strip_suffix('h').unwrap_or_default(), 3_600),
-        },
-    };
-    let span = number.parse::<u64>().ok().and_then(|number| number.checked_mul(scale)).map(Duration::from_secs);
-    span.filter(|span| !span.is_zero() && *span <= max).ok_or_else(|| {
-        invalid(format!("option `{name}` is `{text}`; use whole seconds up to {} s, such as 30s or 5m", max.as_secs()))
+    url.read(name, default, |text| {
+        let found = span(text).filter(|span| span.subsec_nanos() == 0 && !span.is_zero() && *span <= max);
+        found.ok_or_else(|| format!("whole seconds up to {} s, such as 30s or 5m", max.as_secs()))
     })
 }
 

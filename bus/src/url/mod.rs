@@ -1,8 +1,12 @@
 //! The URL that picks and configures a bus.
 
+mod options;
+
 use std::fmt;
 
 use url::form_urlencoded;
+
+pub use options::{is_loopback, span};
 
 use crate::{Error, ErrorKind, Result};
 
