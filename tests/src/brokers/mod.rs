@@ -4,6 +4,7 @@
 //! `harness = false` and hands its tests to [`main`]: without the broker they are reported as skipped
 //! with the reason, and where `CI` is set they fail, unless the broker cannot be had everywhere.
 
+mod foreign;
 mod proxy;
 
 use std::path::Path;
@@ -12,6 +13,7 @@ use std::process::{Command, ExitCode};
 
 use libtest_mimic::{Arguments, Completion, Trial};
 
+pub use foreign::foreign;
 pub use proxy::Proxy;
 
 /// Brokers that are fetched from where not every machine gets to: Kafka's jars are on Maven Central.

@@ -2,6 +2,7 @@
 
 mod place;
 mod process;
+pub mod story;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -70,6 +70,17 @@ impl Place {
         clients
     }
 
+    /// Waits until so many orders are completed, 500 at most: the rest of the load is still on its way.
+    pub async fn until_completed(&self, count: usize) {
+        let url = self.site.producer(&format!("/api/orders?status=COMPLETED&limit={count}"));
+        self.site
+            .eventually("a part of the orders is completed", async || {
+                let page = self.site.get(&url).await;
+                page.is_some_and(|page| page["items"].as_array().is_some_and(|items| items.len() >= count))
+            })
+            .await;
+    }
+
     /// Waits until no order is pending.
     pub async fn all_completed(&self) {
         self.site

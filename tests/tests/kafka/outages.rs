@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tests::brokers::Server;
-
 use tests::orders::Place;
 
 const ORDER_COUNT: usize = 400;
@@ -13,10 +12,9 @@ pub(crate) async fn a_broker_killed_twice_under_load_loses_and_doubles_nothing()
     let place = Place::on(&format!("{}?session=6s&timeout=20s", server.url()));
     let process = place.start_ready().await;
     let clients = place.place_orders(ORDER_COUNT);
-    for _ in 0..2 {
-        real_pause(Duration::from_millis(700)).await;
+    for completed_count in [ORDER_COUNT / 8, ORDER_COUNT / 2] {
+        place.until_completed(completed_count).await;
         server.signal("KILL");
-        real_pause(Duration::from_secs(1)).await;
         server.start();
     }
     clients.join_all().await;
@@ -33,7 +31,7 @@ pub(crate) async fn a_consumer_that_stands_still_beyond_its_session_loses_and_do
     let producer = place.start(&["--role", "producer"]);
     let consumer = place.site.until_ready(place.start(&["--role", "consumer"])).await;
     let clients = place.place_orders(ORDER_COUNT);
-    real_pause(Duration::from_millis(500)).await;
+    place.until_completed(ORDER_COUNT / 8).await;
     consumer.signal("STOP");
     real_pause(Duration::from_secs(14)).await;
     consumer.signal("CONT");

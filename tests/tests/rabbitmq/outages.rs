@@ -1,7 +1,5 @@
 //! The server taken away, and low on memory, under load.
 
-use std::time::Duration;
-
 use serde_json::json;
 use tests::brokers::Server;
 use tests::orders::Place;
@@ -22,7 +20,7 @@ pub(crate) async fn a_server_killed_and_its_connections_closed_during_20000_mess
         server.start();
         drop(close());
     };
-    real_pause(Duration::from_secs(2)).await;
+    place.until_completed(200).await;
     tokio::task::block_in_place(outages);
     // Orders are taken while there is no broker; their messages are what must not be over yet.
     let pending = place.site.get(&place.site.producer("/api/orders?status=PENDING&limit=1")).await.expect("a page");
@@ -66,9 +64,4 @@ pub(crate) async fn a_memory_alarm_shows_in_readiness_and_in_the_log_and_lifts()
     })
     .await;
     assert!(process.terminate().success(), "{}", site.log_tail());
-}
-
-#[expect(clippy::disallowed_methods, reason = "a real server serves for a real while")]
-async fn real_pause(duration: Duration) {
-    tokio::time::sleep(duration).await;
 }

@@ -1,36 +1,11 @@
 //! The recorded flow, in one process, in two, and over FIFO queues.
 
-use serde_json::{Value, json};
-
 use tests::orders::Place;
-
-/// The recorded order, placed and followed to its end on both sides.
-async fn recorded_order(place: &Place) {
-    let site = &place.site;
-    let body = json!({"customerName": "동기화테스트", "productName": "SyncEventListener 검증", "quantity": 2, "price": "45000.00"});
-    let order = site.place("recorded", &body).await;
-    let number = order["orderNumber"].as_str().expect("an order").to_owned();
-    site.eventually("the order is settled on both sides", async || {
-        let paths =
-            [site.producer(&format!("/api/orders/{number}")), site.consumer(&format!("/api/synced-orders/{number}"))];
-        let mut is_completed = true;
-        for path in paths {
-            is_completed &= site.get(&path).await.is_some_and(|shown: Value| shown["status"] == "COMPLETED");
-        }
-        is_completed
-    })
-    .await;
-    let said = site.ask(&["verify"]);
-    assert_eq!(said.code, 0, "{said:?}");
-    for event in ["order_published", "order_received", "payment_done", "completion_published", "order_synced"] {
-        assert!(!place.events(event).is_empty(), "{event} is not in the log: {}", site.log_tail());
-    }
-}
 
 pub(crate) async fn the_recorded_flow_runs_in_one_process() {
     let place = Place::on(&tests::brokers::url("sqs"));
     let process = place.start_ready().await;
-    recorded_order(&place).await;
+    place.follows_the_recorded_order().await;
     assert!(process.terminate().success(), "{}", place.site.log_tail());
 }
 
@@ -38,7 +13,7 @@ pub(crate) async fn the_recorded_flow_runs_in_two_processes() {
     let place = Place::on(&tests::brokers::url("sqs"));
     let producer = place.start(&["--role", "producer"]);
     let consumer = place.site.until_ready(place.start(&["--role", "consumer"])).await;
-    recorded_order(&place).await;
+    place.follows_the_recorded_order().await;
     assert!(producer.terminate().success(), "{}", place.site.log_tail());
     assert!(consumer.terminate().success(), "{}", place.site.log_tail());
 }
@@ -46,9 +21,7 @@ pub(crate) async fn the_recorded_flow_runs_in_two_processes() {
 pub(crate) async fn the_recorded_flow_runs_over_fifo_queues() {
     let place = Place::on(&format!("{}&fifo=on", tests::brokers::url("sqs")));
     let process = place.start_ready().await;
-    recorded_order(&place).await;
-    place.place_orders(50).join_all().await;
-    place.all_completed().await;
-    assert_eq!(place.site.ask(&["verify", "--settle", "30s"]).code, 0);
+    place.follows_the_recorded_order().await;
+    place.takes_many_more(50).await;
     assert!(process.terminate().success(), "{}", place.site.log_tail());
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use tests::brokers::{Proxy, Server};
-
 use tests::orders::Place;
 
 const ORDER_COUNT: usize = 400;
@@ -13,8 +12,8 @@ pub(crate) async fn a_server_that_is_stopped_for_a_while_loses_and_doubles_nothi
     let place = Place::on(&server.url());
     let process = place.start_ready().await;
     let clients = place.place_orders(ORDER_COUNT);
-    for _ in 0..2 {
-        real_pause(Duration::from_millis(700)).await;
+    for completed_count in [ORDER_COUNT / 8, ORDER_COUNT / 2] {
+        place.until_completed(completed_count).await;
         server.signal("STOP");
         // Longer than a call may take, so that calls under way are given up with an unknown outcome.
         real_pause(Duration::from_secs(12)).await;
@@ -32,14 +31,15 @@ pub(crate) async fn connections_cut_and_stalled_under_load_lose_and_double_nothi
     let place = Place::on(&format!("sqs://ap-northeast-2?endpoint=http://{}", proxy.address()));
     let process = place.start_ready().await;
     let clients = place.place_orders(ORDER_COUNT);
-    for _ in 0..5 {
-        real_pause(Duration::from_millis(300)).await;
+    for cut in 1..=5 {
+        place.until_completed(cut * ORDER_COUNT / 20).await;
         proxy.cut();
     }
+    place.until_completed(ORDER_COUNT / 3).await;
     proxy.refuse();
     real_pause(Duration::from_secs(2)).await;
     proxy.restore();
-    real_pause(Duration::from_millis(300)).await;
+    place.until_completed(ORDER_COUNT / 2).await;
     proxy.stall();
     real_pause(Duration::from_secs(12)).await;
     proxy.restore();
@@ -56,9 +56,8 @@ pub(crate) async fn a_server_that_forgets_everything_is_filled_again_by_the_reco
     let place = Place::on(&server.url()).with(&["--reconcile-every", "2s", "--reconcile-grace", "3s"]);
     let process = place.start_ready().await;
     let clients = place.place_orders(ORDER_COUNT);
-    real_pause(Duration::from_millis(900)).await;
+    place.until_completed(ORDER_COUNT / 4).await;
     server.signal("KILL");
-    real_pause(Duration::from_secs(1)).await;
     server.start();
     clients.join_all().await;
     place.all_completed().await;
