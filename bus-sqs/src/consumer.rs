@@ -296,8 +296,11 @@ impl Receiver for SqsReceiver {
         let is_fifo = self.0.shared.options.fifo;
         let (receipts, followers): (Vec<(String, i32)>, Vec<Vec<Delivery>>) = {
             let mut state = self.0.state();
-            let tokens = unstarted.into_iter().map(Unsettled::discharge);
-            let taken = tokens.filter_map(|token| state.take_back(token, now, is_fifo));
+            let mut tokens: Vec<Token> = unstarted.into_iter().map(Unsettled::discharge).collect();
+            // As they were received: a server that shows a FIFO group while part of it is still on its
+            // way back (localstack#12457) shows its head first.
+            tokens.sort_unstable_by_key(|token| token.epoch);
+            let taken = tokens.into_iter().filter_map(|token| state.take_back(token, now, is_fifo));
             taken.map(|(held, followers)| ((held.receipt, 0), followers)).unzip()
         };
         // What fails comes back by itself when its lease ends.

@@ -1,7 +1,12 @@
 //! What the README's first screen shows is what the binary does.
 
+use bus::pipeline::Handled;
+use bus::typed::Front;
+use bus::{BusUrl, Declaration, Destination, MessageKey, Registry, Seams, Subscription};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tests::orders::Site;
+use tokio_util::sync::CancellationToken;
 
 /// The text between two markers of the README.
 fn shown(from: &str, to: &str) -> &'static str {
@@ -38,4 +43,32 @@ async fn the_readmes_curl_gets_the_readmes_answer() {
     let (code, report) = site.run(&["verify"]);
     assert_eq!(code, 0, "{report}");
     assert!(process.terminate().success(), "{}", site.log_tail());
+}
+
+#[derive(Serialize, Deserialize)]
+struct Order;
+
+impl Order {
+    async fn ship(self) -> Handled {
+        Ok(())
+    }
+}
+
+/// The lines between `{` and `}` are the README's: that they compile is what is tested.
+#[rustfmt::skip]
+async fn shown_to_authors(
+    registry: Registry, seams: Seams, orders: Destination, order: Order, shutdown: CancellationToken,
+) -> bus::Result<()> {
+let bus = registry.open(&BusUrl::parse("sqs://ap-northeast-2")?, &seams).await?;
+let front = Front::new(bus, seams);
+front.bus().declare(&[Declaration::of(orders.clone())]).await?;
+front.publish_json(&orders, MessageKey::new("ORD-1")?, &order).await?;
+front.subscribe_json(Subscription::to(orders), async |order: Order, _| order.ship().await).run(shutdown).await
+}
+
+#[test]
+fn the_readmes_lines_of_rust_are_those_that_compile() {
+    let _compiles = shown_to_authors;
+    let here = include_str!("readme.rs");
+    assert!(here.contains(&format!(" {{\n{}\n}}", shown("```rust\n", "\n```"))));
 }

@@ -165,3 +165,18 @@ async fn on_fifo_queues_what_is_buffered_behind_a_message_goes_back_behind_it() 
         assert_eq!(returned(), expected, "{how}");
     }
 }
+
+/// SQS keeps a group hidden while any of it is in flight; not every server does.
+#[tokio::test]
+async fn what_is_released_goes_back_in_the_order_it_came_in() {
+    let server = Server::start(holding(&["1", "2", "3"], "ChangeMessageVisibilityBatch", |_, _| Answer::Usual)).await;
+    let (receiver, deliveries) = received(&server, SubscribeOptions::default()).await;
+    let receipts = |asked: &Asked| -> Vec<String> {
+        asked.entries().iter().map(|entry| entry["ReceiptHandle"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    receiver.release(deliveries.into_iter().rev().map(|delivery| delivery.split().1).collect()).await;
+    let calls = server.asked("ChangeMessageVisibilityBatch");
+    let [call] = &calls[..] else { panic!("one call: {calls:?}") };
+    let given_back = receipts(call);
+    assert!(given_back.is_sorted() && given_back.len() == 3, "{given_back:?}");
+}
