@@ -10,6 +10,7 @@ use bus::{
     Bus, BusState, Capability, ClockExt, Declaration, Depth, Destination, Error, ErrorKind, Outgoing, PublishOutcome,
     Receiver, Result, Seams, SubscribeOptions, Subscription,
 };
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use crate::config::{AmqpOptions, DELAY_MAX, QueueKind};
@@ -123,11 +124,13 @@ impl Bus for AmqpBus {
 
     async fn purge(&self, subscription: &Subscription) -> Result<()> {
         let destination = self.require(subscription, "purge").await?;
+        let consumers = self.consumers().into_iter().filter(|consumer| consumer.subscription == *subscription);
+        let consumers: Vec<Arc<Consumer>> = consumers.collect();
+        // A channel each: what was given back on one may arrive behind a purge on another.
+        join_all(consumers.iter().map(|consumer| consumer.flush())).await;
         self.shared.queues.purge(destination).await?;
         // What was sent ahead and not handed out waits as well.
-        for consumer in self.consumers().into_iter().filter(|consumer| consumer.subscription == *subscription) {
-            consumer.purge_buffer();
-        }
+        join_all(consumers.iter().map(|consumer| consumer.purge())).await;
         Ok(())
     }
 

@@ -12,9 +12,10 @@ use bus::{
 use futures_util::FutureExt;
 use lapin::Channel;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::feed;
 use crate::shared::Shared;
 use crate::table::Table;
 
@@ -28,7 +29,7 @@ pub(crate) struct Consumer {
     pub(crate) changed: Notify,
     /// Deliveries were lost.
     pub(crate) losses: Notify,
-    /// Something was dropped and is to be given back.
+    /// Something was dropped and is to be given back, or a purge waits for what was sent ahead.
     pub(crate) returns: Notify,
     /// Nothing more is received; settling goes on.
     pub(crate) stopping: CancellationToken,
@@ -48,6 +49,8 @@ pub(crate) struct State {
     pub(crate) buffer: VecDeque<Delivery>,
     /// Dropped, and not yet given back.
     pub(crate) returned: Vec<Token>,
+    /// Purges that wait until what was sent ahead of them is removed.
+    purges: Vec<oneshot::Sender<()>>,
 }
 
 impl State {
@@ -78,6 +81,7 @@ impl State {
     fn lose(&mut self) -> VecDeque<Delivery> {
         self.channel = None;
         self.returned.clear();
+        self.purges.clear();
         self.table.lose_all();
         std::mem::take(&mut self.buffer)
     }
@@ -137,7 +141,36 @@ impl Consumer {
         discharge(buffered);
     }
 
-    /// Removes what was sent ahead and not handed out.
+    /// Lets everything arrive that was given back, dropped deliveries included.
+    pub(crate) async fn flush(&self) {
+        self.give_back_all();
+        let channel = self.state().channel.clone();
+        if let Some(channel) = channel {
+            feed::round_trip(self, &channel).await;
+        }
+    }
+
+    /// Removes what was sent ahead and not handed out, what is still on its way included.
+    pub(crate) async fn purge(&self) {
+        let (purged, is_purged) = oneshot::channel();
+        {
+            let mut state = self.state();
+            if state.channel.is_none() {
+                return;
+            }
+            state.purges.push(purged);
+        }
+        self.returns.notify_one();
+        // Dropped with the channel, and all it has sent with it.
+        let _ = is_purged.await;
+    }
+
+    /// Purges that wait; each is to be dropped when it is done.
+    pub(crate) fn take_purges(&self) -> Vec<oneshot::Sender<()>> {
+        std::mem::take(&mut self.state().purges)
+    }
+
+    /// Removes what has come and is not handed out.
     pub(crate) fn purge_buffer(&self) {
         let buffered = {
             let mut state = self.state();

@@ -118,6 +118,13 @@ async fn pump(consumer: &Arc<Consumer>, channel: &Channel, mut stream: Stream) -
             }
             () = consumer.returns.notified() => {
                 consumer.give_back_all();
+                let purges = consumer.take_purges();
+                if !purges.is_empty() {
+                    // What was sent before the queue was emptied has come when this is answered.
+                    round_trip(consumer, channel).await;
+                    take_in_all(consumer, &mut stream);
+                    consumer.purge_buffer();
+                }
                 continue;
             }
             next = stream.next() => next,
@@ -126,9 +133,7 @@ async fn pump(consumer: &Arc<Consumer>, channel: &Channel, mut stream: Stream) -
             Some(Ok(delivery)) => {
                 take_in(consumer, delivery);
                 // What came with it costs no further wake-up.
-                while let Some(Some(Ok(delivery))) = stream.next().now_or_never() {
-                    take_in(consumer, delivery);
-                }
+                take_in_all(consumer, &mut stream);
                 consumer.changed.notify_waiters();
                 if is_cancelled {
                     consumer.give_back_all();
@@ -159,9 +164,33 @@ async fn until_lost(consumer: &Consumer, channel: &Channel) -> End {
         tokio::select! {
             biased;
             () = consumer.closing.cancelled() => return End::Closed,
-            () = consumer.returns.notified() => consumer.give_back_all(),
+            () = consumer.returns.notified() => {
+                consumer.give_back_all();
+                // Nothing is sent any more, and what was is given back.
+                drop(consumer.take_purges());
+            }
             // The stream of a cancelled consumer has ended and tells of no loss.
             Some(_) = events.next() => {}
+        }
+    }
+}
+
+/// A question that changes nothing. A channel answers in order: what was sent on it before has arrived
+/// there, and what the server sent before its answer has arrived here.
+pub(crate) async fn round_trip(consumer: &Consumer, channel: &Channel) {
+    // Asked again, a limit holds for consumers to come (RabbitMQ, consumer prefetch); there are none.
+    let asking = channel.basic_qos(consumer.prefetch_count, BasicQosOptions::default());
+    // Whoever needs the channel hears of its loss elsewhere.
+    let _ = consumer.shared.seams.clock.timeout_here(GOODBYE, asking).await;
+}
+
+/// Takes in what has come and waits for nothing.
+fn take_in_all(consumer: &Arc<Consumer>, stream: &mut Stream) {
+    while let Some(Some(delivery)) = stream.next().now_or_never() {
+        match delivery {
+            Ok(delivery) => take_in(consumer, delivery),
+            // The stream ends with it, which is noticed.
+            Err(_) => return,
         }
     }
 }

@@ -49,7 +49,8 @@ const STORE_CALL_COUNT_MAX: usize = 16;
 /// * **Who removes a body:** the store, by age. No consumer can, as it cannot know of other groups,
 ///   of replays, or whether its own ack arrived. The age must exceed the longest time a message may
 ///   stay on the bus, its dead letters included: those carry the claim, and a replay needs the body.
-/// * **Default.** None: the store is the application's.
+/// * **Default.** None: the store is the application's. Give it one, or a prefix in one, that holds
+///   nothing else: a claim names the key to fetch, and whoever can publish can write a claim.
 /// * **Order.** Inside [`Retry`](super::Retry), which then covers the store as well; outside
 ///   [`CircuitBreaker`](super::CircuitBreaker), [`Throttle`](super::Throttle) and
 ///   [`Timeout`](super::Timeout), which are about the broker.
