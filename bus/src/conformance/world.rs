@@ -227,6 +227,29 @@ impl World {
         }
     }
 
+    /// The same over several receivers, again while that is not `enough` and there is time left: on a slow
+    /// server nothing may come for a while of what is due.
+    pub async fn poll_until<const COUNT: usize>(
+        &self,
+        receivers: [&Arc<dyn Receiver>; COUNT],
+        is_enough: impl Fn(&[Vec<Delivery>; COUNT]) -> bool,
+    ) -> [Vec<Delivery>; COUNT] {
+        let mut found = [const { Vec::new() }; COUNT];
+        let polling = async {
+            loop {
+                for (receiver, found) in receivers.iter().zip(&mut found) {
+                    found.extend(self.poll(receiver).await);
+                }
+                if is_enough(&found) {
+                    return;
+                }
+            }
+        };
+        // What is missing then is for the case to tell.
+        let _ = self.in_time(polling).await;
+        found
+    }
+
     /// Asserts that nothing comes for a while, because of `why`.
     #[track_caller]
     pub fn nothing_comes(&self, receiver: &Arc<dyn Receiver>, why: &str) -> impl Future<Output = ()> {

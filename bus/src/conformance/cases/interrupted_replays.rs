@@ -37,9 +37,9 @@ async fn no_dead_letter_is_lost_wherever_its_replay_is_interrupted(world: &World
         let filter = Filter { reason_contains: Some("bad".to_owned()), ..Filter::default() };
         let replaying = halting.replay(Replay { filter, ..slowly() }, CancellationToken::new(), |_| ());
         let ended = polled_at_most(poll_count_max, replaying).await;
-        let graves = world.graves(&destination).await;
-        let dead = world::bodies(&world.poll(&graves).await);
-        let back = world::bodies(&world.poll(&world.receiver(&destination).await).await);
+        let (graves, origin) = (world.graves(&destination).await, world.receiver(&destination).await);
+        let found = world.poll_until([&graves, &origin], |[dead, back]| dead.len() + back.len() >= 4).await;
+        let [dead, back] = found.map(|deliveries| world::bodies(&deliveries));
         let found: BTreeSet<&String> = dead.iter().chain(&back).collect();
         let told = format!("interrupted after {poll_count_max} polls, dead: {dead:?}, back: {back:?}");
         assert!(found.into_iter().eq(["1", "2", "3", "4"]), "lost: {told}");

@@ -110,7 +110,10 @@ async fn settlements_under_way_while_the_bus_closes_are_answered_truly(world: &W
     let acked = bodies(&held);
     let settling = receiver.settle(held.into_iter().map(Delivery::ack).collect());
     let (outcomes, bus) = tokio::join!(settling, world.reconnect());
-    let left = bodies(&world.poll(&world.receiver_on(&bus, &destination).await).await);
+    let lost_count = outcomes.iter().filter(|outcome| matches!(outcome, SettleOutcome::LeaseLost)).count();
+    let receiver = world.receiver_on(&bus, &destination).await;
+    let [left] = world.poll_until([&receiver], |[left]| left.len() >= lost_count).await;
+    let left = bodies(&left);
     for (body, outcome) in acked.iter().zip(&outcomes) {
         assert!(
             !matches!(outcome, SettleOutcome::LeaseLost) || left.contains(body),
