@@ -10,11 +10,14 @@ use crate::{
     PublishOutcome, Receiver, ReceiverExt, Result, Seams, SettleOutcome, Settlement, SubscribeOptions, Subscription,
 };
 
-/// How many units of time a delivery that is due may take before it is missed.
-const PATIENCE_UNIT_COUNT: u32 = 30;
+/// How many units of virtual time a delivery that is due may take before it is missed.
+const VIRTUAL_PATIENCE_UNIT_COUNT: u32 = 30;
 
-/// A lease of so many units outlasts that patience.
-const LONG_UNIT_COUNT: u32 = 3 * PATIENCE_UNIT_COUNT;
+/// The same in real time, where the machine may be slow.
+const REAL_PATIENCE_UNIT_COUNT: u32 = 100;
+
+/// A lease so many times as long outlasts that patience.
+const LONG: u32 = 3;
 
 /// What a case runs in.
 pub struct World {
@@ -53,7 +56,7 @@ impl World {
 
     /// Closes the first connection and makes another, as a process does that starts again.
     pub async fn reconnect(&self) -> Arc<dyn Bus> {
-        self.bus.close(PATIENCE_UNIT_COUNT * self.unit()).await.expect("an idle bus closes in time");
+        self.bus.close(self.due_max()).await.expect("an idle bus closes in time");
         self.connect().await
     }
 
@@ -72,6 +75,15 @@ impl World {
         match self.harness.time() {
             Time::Virtual => self.unit() / 10,
             Time::Real { patience, .. } => patience,
+        }
+    }
+
+    /// How long what is due may take before it is missed.
+    #[must_use]
+    pub fn due_max(&self) -> Duration {
+        match self.harness.time() {
+            Time::Virtual => VIRTUAL_PATIENCE_UNIT_COUNT * self.unit(),
+            Time::Real { .. } => REAL_PATIENCE_UNIT_COUNT * self.unit(),
         }
     }
 
@@ -134,7 +146,7 @@ impl World {
     /// another reason than the end of a lease.
     #[must_use]
     pub fn options(&self) -> SubscribeOptions {
-        SubscribeOptions { lease: Some(LONG_UNIT_COUNT * self.unit()), ..SubscribeOptions::default() }
+        SubscribeOptions { lease: Some(LONG * self.due_max()), ..SubscribeOptions::default() }
     }
 
     /// A receiver of the default group, with these [`options`](Self::options).
@@ -285,7 +297,7 @@ impl World {
 
     /// What `work` answers, unless it takes longer than anything that is due may.
     pub async fn in_time<F: Future>(&self, work: F) -> Option<F::Output> {
-        self.seams.clock.timeout_here(PATIENCE_UNIT_COUNT * self.unit(), work).await
+        self.seams.clock.timeout_here(self.due_max(), work).await
     }
 
     /// Asserts that no time has passed since `then` that a lease or delay could be the cause of. In

@@ -12,7 +12,8 @@ use super::{DeadLetter, Ended, Filter};
 use crate::{Bus, Destination, Error, ErrorKind, MessageId, Result, Seams, Subscription};
 
 /// How long nothing must have come for the end of the dead letters: 1 s, some rounds of short polls
-/// of SQS, which asks only a part of its servers each time.
+/// of SQS, which asks only a part of its servers each time. While the bus counts more that could come, up to ten times
+/// as long.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Lease asked for while dead letters are looked at: 2 minutes. Should the process die, they are
@@ -129,7 +130,7 @@ impl DeadLetters {
         match ended {
             Ended::Failed(error) => Err(error),
             Ended::Complete => Ok(Listing { letters, examined_count, is_complete: true }),
-            Ended::LimitReached | Ended::Full | Ended::ShutDown => {
+            Ended::Withheld | Ended::LimitReached | Ended::Full | Ended::ShutDown => {
                 Ok(Listing { letters, examined_count, is_complete: false })
             }
         }

@@ -1,6 +1,7 @@
 //! Once through the dead letters, to an end.
 //!
-//! No bus can say where its queue ends; nothing that comes for a while is the end.
+//! No bus can say where its queue ends. Nothing that comes for a while is the end, unless the bus counts
+//! something that is still to come: a broker may take long until it hands out anything.
 
 use std::fmt;
 use std::future::Future;
@@ -13,13 +14,20 @@ use tokio_util::sync::CancellationToken;
 use super::hand::Hand;
 use super::letter::Identity;
 use super::{DeadLetter, DeadLetters};
-use crate::{Clock, ClockExt, Delivery, Error, ErrorKind, Moment, Result, SettleOutcome, SubscribeOptions, Unsettled};
+use crate::{
+    Bus, Clock, ClockExt, Delivery, Error, ErrorKind, Moment, Result, SettleOutcome, SubscribeOptions, Subscription,
+    Unsettled,
+};
 
 /// Most dead letters in one receive, one publish and one settlement.
 pub(super) const BATCH_COUNT_MAX: usize = 100;
 
 /// Tries to remove one dead letter that comes again after each; then it is left.
 const REMOVAL_COUNT_MAX: u32 = 3;
+
+/// How many times [patience](DeadLetters::with_patience) is had with what a bus counts and does not hand out: its count
+/// may be wrong, or another receiver may have the rest.
+const PATIENCE_COUNT_MAX: u32 = 10;
 
 /// Time a call under way has to finish once shutdown was asked for.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -30,6 +38,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub enum Ended {
     /// Everything that was there was looked at.
     Complete,
+    /// The bus counts more and hands out none of them: another receiver may have taken them ahead, or the
+    /// count is behind.
+    Withheld,
     /// As many were done as were asked for.
     LimitReached,
     /// It holds, or remembers, as many as it may: another run, or a higher
@@ -45,6 +56,7 @@ impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Complete => f.write_str("everything was looked at"),
+            Self::Withheld => f.write_str("the bus counts more and hands out none; another receiver may have them"),
             Self::LimitReached => f.write_str("the limit was reached"),
             Self::Full => f.write_str("too many dead letters for one run; another goes further"),
             Self::ShutDown => f.write_str("shut down"),
@@ -60,6 +72,8 @@ pub(super) struct Found {
 }
 
 pub(super) struct Walk {
+    bus: Arc<dyn Bus>,
+    subscription: Subscription,
     hand: Hand,
     clock: Arc<dyn Clock>,
     patience: Duration,
@@ -83,6 +97,8 @@ impl Walk {
         let extension = of.bus.capability().lease.extendable.then_some(of.lease);
         let clock = Arc::clone(&of.seams.clock);
         Ok(Self {
+            bus: Arc::clone(&of.bus),
+            subscription: of.subscription.clone(),
             hand: Hand::new(receiver, Arc::clone(&clock), extension),
             clock,
             patience: of.patience,
@@ -98,7 +114,9 @@ impl Walk {
     /// # Errors
     /// Why there are none.
     pub(super) async fn next(&mut self, max: usize, shutdown: &CancellationToken) -> Result<Vec<Found>, Ended> {
-        let quiet_until = self.clock.now() + self.patience;
+        let began_at = self.clock.now();
+        let mut quiet_until = began_at + self.patience;
+        let end_at = began_at + PATIENCE_COUNT_MAX * self.patience;
         let receiver = Arc::clone(self.hand.receiver());
         loop {
             if self.seen.len().max(self.hand.count()) >= self.held_count_max {
@@ -113,7 +131,12 @@ impl Walk {
                 answer = self.hand.holding(receiving) => answer,
             };
             match answer {
-                None => return Err(Ended::Complete),
+                None if !self.is_more_counted(shutdown).await => return Err(Ended::Complete),
+                None if self.clock.now() >= end_at => return Err(Ended::Withheld),
+                None => {
+                    quiet_until = self.clock.now() + self.patience;
+                    continue;
+                }
                 Some(Err(error)) => return Err(Ended::Failed(error)),
                 Some(Ok(())) => {}
             }
@@ -127,6 +150,14 @@ impl Walk {
                 return Err(Ended::Complete);
             }
         }
+    }
+
+    /// Whether the bus counts dead letters that could be handed out.
+    async fn is_more_counted(&mut self, shutdown: &CancellationToken) -> bool {
+        let (bus, subscription) = (Arc::clone(&self.bus), self.subscription.clone());
+        let depth = self.see_through(bus.depth(&subscription), shutdown).await;
+        // A bus that does not count has nothing to say against the end.
+        matches!(depth, Some(Ok(depth)) if depth.ready_count > 0)
     }
 
     /// Holds a delivery. One that was met and lost since is no new one, nor is one that stays whatever is tried.

@@ -19,6 +19,12 @@ pub use proxy::Proxy;
 /// Brokers that are fetched from where not every machine gets to: Kafka's jars are on Maven Central.
 const NOT_EVERYWHERE: &[&str] = &["kafka"];
 
+/// What a broker's tool exits with that did not reach the server (`EX_UNAVAILABLE` of sysexits.h): under load the Erlang
+/// nodes may not find each other in time.
+const UNAVAILABLE: i32 = 69;
+/// How often a tool is tried.
+const CTL_TRY_COUNT_MAX: usize = 10;
+
 /// A test: its name, and what it does.
 pub type Test = (&'static str, fn() -> Pin<Box<dyn Future<Output = ()>>>);
 
@@ -114,9 +120,15 @@ impl Server {
     /// When the tool fails.
     #[must_use]
     pub fn ctl(&self, arguments: &[&str]) -> String {
-        let (code, said) = self.script(&[&["ctl", self.broker], arguments].concat());
-        assert_eq!(code, 0, "{arguments:?}: {said}");
-        said
+        for _ in 0..CTL_TRY_COUNT_MAX {
+            let (code, said) = self.script(&[&["ctl", self.broker], arguments].concat());
+            match code {
+                0 => return said,
+                UNAVAILABLE => {}
+                _ => panic!("{arguments:?}: {code}, {said}"),
+            }
+        }
+        panic!("{arguments:?}: the server does not answer its tool");
     }
 
     /// Starts it, or does nothing when it runs; returns when it is ready.

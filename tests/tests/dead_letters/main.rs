@@ -6,6 +6,7 @@ mod leases;
 mod pace;
 mod passing;
 mod reconnecting;
+mod waiting;
 
 use std::num::NonZeroU32;
 use std::pin::Pin;

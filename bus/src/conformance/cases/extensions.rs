@@ -35,11 +35,11 @@ async fn an_extended_delivery_stays_ours_beyond_the_first_end_of_its_lease(world
 
 async fn an_extended_lease_ends_when_it_was_said_to(world: &World) {
     let destination = world.declared("said").await;
-    let receiver = world.leasing(&destination, 2).await;
+    let receiver = world.leasing(&destination, 4).await;
     world.publish(&destination, &["1"]).await;
     let held = world.take_one(&receiver).await;
     let successor = world.successor(&receiver, &destination).await;
-    let until = extended(&receiver.extend(&[held.token()], 5 * world.unit()).await);
+    let until = extended(&receiver.extend(&[held.token()], 9 * world.unit()).await);
     assert!(until > deadline(&held), "longer than before");
     let again = world.take_one(&successor).await;
     assert!(world.seams.clock.now() >= until, "not before it has ended");

@@ -78,7 +78,7 @@ async fn settling_after_the_lease_was_lost_is_lease_lost_and_settles_nothing(wor
 
 async fn lost_names_exactly_the_lost_leases_without_anybody_receiving(world: &World) {
     let destination = world.declared("lost").await;
-    let receiver = world.leasing(&destination, 2).await;
+    let receiver = world.leasing(&destination, 4).await;
     let hand_out = async {
         world.sleep(world.unit()).await;
         world.publish(&destination, &["1", "2", "3"]).await;
@@ -102,12 +102,12 @@ async fn lost_names_exactly_the_lost_leases_without_anybody_receiving(world: &Wo
 /// Dropped while it waits, and polled once after there is something to tell.
 async fn a_dropped_lost_call_loses_nothing(world: &World) {
     let destination = world.declared("dropped").await;
-    let receiver = world.leasing(&destination, 2).await;
+    let receiver = world.leasing(&destination, 4).await;
     world.publish(&destination, &["1"]).await;
     let held = world.take_one(&receiver).await;
     let early = world.seams.clock.timeout_here(world.patience(), receiver.lost()).await;
     assert_eq!(early, None, "its lease has not ended");
-    world.sleep(4 * world.unit()).await;
+    world.sleep(6 * world.unit()).await;
     let polled = receiver.lost().now_or_never();
     let lost = match polled {
         Some(lost) => lost,
@@ -144,7 +144,7 @@ async fn a_delivery_is_held_until_settled_where_there_are_no_leases(world: &Worl
 
 /// What `receiver` has lost, within the time in which it must be told.
 pub(super) async fn lost_soon(world: &World, receiver: &Arc<dyn Receiver>) -> Vec<Token> {
-    let lost = world.seams.clock.timeout_here(30 * world.unit(), receiver.lost()).await;
+    let lost = world.seams.clock.timeout_here(world.due_max(), receiver.lost()).await;
     lost.expect("a lost lease is told of")
 }
 

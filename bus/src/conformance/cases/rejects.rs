@@ -59,12 +59,12 @@ async fn a_dead_letter_tells_where_it_comes_from(world: &World) {
 
 async fn a_rejected_message_is_gone_from_its_queue(world: &World) {
     let destination = world.declared("gone").await;
-    let receiver = world.leasing(&destination, 2).await;
+    let receiver = world.leasing(&destination, 4).await;
     world.publish(&destination, &["1", "2"]).await;
     let rejects = world.take(&receiver, 2).await.into_iter().map(|delivery| delivery.reject("bad"));
     world.settle(&receiver, rejects.collect()).await;
     world.nothing_comes(&receiver, "it was rejected").await;
-    world.sleep(3 * world.unit()).await;
+    world.sleep(5 * world.unit()).await;
     world.nothing_comes(&receiver, "it was rejected before its lease ended").await;
     let graves = world.graves(&destination).await;
     let _dead = world.take_bodies(&graves, ["1", "2"]).await;

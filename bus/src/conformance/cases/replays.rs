@@ -208,7 +208,7 @@ async fn a_replay_starts_the_handler_of_the_group_it_died_in_alone(world: &World
                 world.sleep(world.patience()).await;
             }
         };
-        let in_time = world.seams.clock.timeout_here(30 * world.unit(), looking).await;
+        let in_time = world.seams.clock.timeout_here(world.due_max(), looking).await;
         assert!(in_time.is_some(), "{} of 2 were handled", handled_count());
         // What is for the other group is settled, too.
         world.sleep(2 * world.patience()).await;

@@ -22,12 +22,12 @@ super::cases! { "settle":
 /// Not after its lease, not for another receiver, and not over another connection.
 async fn an_acked_message_is_gone_for_good(world: &World) {
     let destination = world.declared("acked").await;
-    let receiver = world.leasing(&destination, 2).await;
+    let receiver = world.leasing(&destination, 4).await;
     world.publish(&destination, &["1", "2", "3"]).await;
     let deliveries = world.take(&receiver, 3).await;
     world.ack(&receiver, deliveries).await;
     world.nothing_comes(&receiver, "it was acked").await;
-    world.sleep(3 * world.unit()).await;
+    world.sleep(5 * world.unit()).await;
     world.nothing_comes(&receiver, "it was acked before its lease ended").await;
     drop(receiver);
     let again = world.connect().await;
