@@ -157,6 +157,7 @@ impl Bus for AmqpBus {
     }
 }
 
+/// Ends everything as [`close`](Bus::close) does, without waiting for it: what was held comes again.
 impl Drop for AmqpBus {
     fn drop(&mut self) {
         self.shared.closed.cancel();
@@ -164,6 +165,8 @@ impl Drop for AmqpBus {
         for consumer in self.consumers() {
             consumer.end();
         }
+        // Receivers may outlive the bus, and hold what it shared.
+        self.shared.link.abandon();
     }
 }
 

@@ -1,15 +1,17 @@
 //! Connections: how one is made, and the one that consumers and questions share.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bus::{ClockExt, Error, ErrorKind, Result, Seams};
 use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
 use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
-use lapin::{Channel, Connection, ConnectionProperties, Event};
+use lapin::{Channel, Connection, ConnectionProperties};
 use secrecy::ExposeSecret;
-use tokio::sync::Mutex;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Mutex, Notify};
+use tokio::task::JoinSet;
 
 use crate::config::AmqpOptions;
 use crate::error::{timed_out, told};
@@ -64,20 +66,63 @@ pub(crate) struct Link {
     options: AmqpOptions,
     seams: Seams,
     traffic: Arc<Traffic>,
-    current: Mutex<Option<Arc<Connection>>>,
+    current: Mutex<Option<Dialled>>,
+    /// Something happened to a connection, or it was replaced.
+    happened: Arc<Notify>,
+}
+
+/// A connection, and the task that passes on its events. The client shares them out among its
+/// listeners, so that each goes to one of them; but everybody who holds something wants to know.
+struct Dialled {
+    connection: Arc<Connection>,
+    _listening: JoinSet<()>,
+}
+
+impl Dialled {
+    fn new(connection: Connection, happened: Arc<Notify>) -> Self {
+        let events = connection.events_listener();
+        let mut listening = JoinSet::new();
+        listening.spawn(async move {
+            let mut events = pin!(events);
+            while events.next().await.is_some() {
+                happened.notify_waiters();
+            }
+        });
+        Self { connection: Arc::new(connection), _listening: listening }
+    }
+}
+
+/// A channel, and the connection it is on.
+pub(crate) struct Line {
+    pub(crate) channel: Channel,
+    connection: Arc<Connection>,
+}
+
+impl Line {
+    /// Whether nobody has closed it. The client tells of a lost connection before it has told the
+    /// channels on it, hence both.
+    pub(crate) fn is_open(&self) -> bool {
+        self.connection.status().connected() && self.channel.status().connected()
+    }
 }
 
 impl Link {
     pub(crate) fn new(options: AmqpOptions, seams: Seams, traffic: Arc<Traffic>) -> Self {
-        Self { options, seams, traffic, current: Mutex::default() }
+        Self { options, seams, traffic, current: Mutex::default(), happened: Arc::default() }
     }
 
     /// A new channel: an error closes a channel, so each question has its own.
     pub(crate) async fn channel(&self, operation: &'static str) -> Result<Channel> {
+        Ok(self.line(operation).await?.channel)
+    }
+
+    /// A new channel that is held for longer.
+    pub(crate) async fn line(&self, operation: &'static str) -> Result<Line> {
         let connection = self.connection().await?;
         let opening = self.seams.clock.timeout(self.options.timeout, connection.create_channel()).await;
         match opening {
-            Some(opened) => opened.map_err(|failure| told(&failure, operation)),
+            Some(Ok(channel)) => Ok(Line { channel, connection }),
+            Some(Err(failure)) => Err(told(&failure, operation)),
             None => Err(timed_out(operation, "RabbitMQ did not open a channel in time")),
         }
     }
@@ -85,14 +130,17 @@ impl Link {
     async fn connection(&self) -> Result<Arc<Connection>> {
         // One at a time: whoever waits finds the connection the first one made.
         let mut current = self.current.lock().await;
-        if let Some(connection) = current.as_ref().filter(|connection| connection.status().connected()) {
-            return Ok(Arc::clone(connection));
+        if let Some(dialled) = current.as_ref().filter(|dialled| dialled.connection.status().connected()) {
+            return Ok(Arc::clone(&dialled.connection));
         }
         *current = None;
+        // Its last events may not have been passed on.
+        self.happened.notify_waiters();
         match dial(&self.options, &self.seams, Purpose::Consume).await {
             Ok(connection) => {
                 self.traffic.serves(Purpose::Consume);
-                Ok(Arc::clone(current.insert(Arc::new(connection))))
+                let dialled = Dialled::new(connection, Arc::clone(&self.happened));
+                Ok(Arc::clone(&current.insert(dialled).connection))
             }
             Err(error) => {
                 self.traffic.troubled(Purpose::Consume, &error);
@@ -101,24 +149,32 @@ impl Link {
         }
     }
 
-    /// What happens to the connection there is.
-    pub(crate) async fn events(&self) -> Option<BoxStream<'static, Event>> {
-        let current = self.current.lock().await;
-        current.as_ref().map(|connection| connection.events_listener().boxed())
+    /// Waits until something happens to a connection, from when this is called: to be called before the
+    /// look at what may have happened.
+    pub(crate) fn happens(&self) -> Notified<'_> {
+        self.happened.notified()
     }
 
     /// Says so when the connection is gone, rather than one channel on it.
     pub(crate) async fn note_loss(&self, error: &Error) {
         let current = self.current.lock().await;
-        if current.as_ref().is_some_and(|connection| !connection.status().connected()) {
+        if current.as_ref().is_some_and(|dialled| !dialled.connection.status().connected()) {
             self.traffic.troubled(Purpose::Consume, error);
+        }
+    }
+
+    /// Lets go of the connection: it ends with the last channel that is held on it. One that is being
+    /// made right now ends with the link.
+    pub(crate) fn abandon(&self) {
+        if let Ok(mut current) = self.current.try_lock() {
+            *current = None;
         }
     }
 
     /// Ends the connection politely.
     pub(crate) async fn close(&self) {
-        let connection = self.current.lock().await.take();
-        if let Some(connection) = connection {
+        let dialled = self.current.lock().await.take();
+        if let Some(Dialled { connection, .. }) = dialled {
             // What is already gone needs no goodbye.
             let _ = connection.close(200, "closed".into()).await;
         }

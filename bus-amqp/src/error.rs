@@ -6,7 +6,17 @@ use lapin::ErrorKind as Lapin;
 /// What went wrong, and what to do about it.
 pub(crate) fn told(failure: &lapin::Error, operation: &'static str) -> Error {
     let kind = kind_of(failure);
-    Error::new(kind, operation, hint_of(kind)).caused_by(failure.to_string())
+    let cause = failure.to_string();
+    let hint = if is_of_a_certificate(failure, &cause) { CERTIFICATE } else { hint_of(kind) };
+    Error::new(kind, operation, hint).caused_by(cause)
+}
+
+const CERTIFICATE: &str = "the server's certificate is not trusted; `ca=` names the authority that signed it, and the \
+                           host of the URL is a name in it";
+
+/// The client passes a failed handshake on as a failure of the connection, in the words of rustls.
+fn is_of_a_certificate(failure: &lapin::Error, cause: &str) -> bool {
+    matches!(failure.kind(), Lapin::IOError(_)) && cause.contains("certificate")
 }
 
 /// Whether the server says that a queue does not exist.

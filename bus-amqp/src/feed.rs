@@ -1,6 +1,5 @@
 //! The task of one receiver: keeps a channel open and puts what comes into the buffer.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use lapin::{Channel, Consumer as Stream};
 use tracing::{info, warn};
 
 use crate::config::QueueKind;
+use crate::connect::Line;
 use crate::consumer::Consumer;
 use crate::convert::{raw, read};
 use crate::error::{timed_out, told};
@@ -43,13 +43,13 @@ pub(crate) async fn feed(consumer: Arc<Consumer>) {
         };
         let error = match subscribed {
             Err(error) => error,
-            Ok((channel, stream)) => {
-                let end = pump(&consumer, &channel, stream).await;
+            Ok((line, stream)) => {
+                let end = pump(&consumer, &line, stream).await;
                 // Nothing of this channel can be settled from here on; the server gives it back.
                 consumer.lose();
                 match end {
                     End::Closed => {
-                        say_goodbye(&consumer, &channel).await;
+                        say_goodbye(&consumer, &line).await;
                         break;
                     }
                     End::Lost(error) => {
@@ -77,16 +77,19 @@ async fn tell(consumer: &Consumer, error: Error) {
     let shared = &consumer.shared;
     shared.link.note_loss(&error).await;
     warn!(subscription = %consumer.subscription, %error, "the subscription is interrupted; it is taken up again");
-    if error.kind() == ErrorKind::NotFound
-        && let Err(error) = shared.queues.recover(consumer.subscription.destination()).await
-    {
+    if error.kind() != ErrorKind::NotFound {
+        return;
+    }
+    shared.queues.forget(consumer.subscription.destination().as_str());
+    if let Err(error) = shared.queues.recover(consumer.subscription.destination()).await {
         warn!(subscription = %consumer.subscription, %error, "the queue is gone and could not be made again");
     }
 }
 
-async fn subscribe(consumer: &Arc<Consumer>) -> Result<(Channel, Stream)> {
+async fn subscribe(consumer: &Arc<Consumer>) -> Result<(Line, Stream)> {
     let shared = &consumer.shared;
-    let channel = shared.link.channel("receive").await?;
+    let line = shared.link.line("receive").await?;
+    let channel = &line.channel;
     let subscribing = async {
         // Without a limit the server sends everything it has.
         channel.basic_qos(consumer.prefetch_count, BasicQosOptions::default()).await?;
@@ -99,10 +102,10 @@ async fn subscribe(consumer: &Arc<Consumer>) -> Result<(Channel, Stream)> {
     consumer.begin(channel.clone());
     shared.traffic.serves(Purpose::Consume);
     info!(subscription = %consumer.subscription, prefetch_count = consumer.prefetch_count, "subscribed");
-    Ok((channel, stream))
+    Ok((line, stream))
 }
 
-async fn pump(consumer: &Arc<Consumer>, channel: &Channel, mut stream: Stream) -> End {
+async fn pump(consumer: &Arc<Consumer>, line: &Line, mut stream: Stream) -> End {
     let mut is_cancelled = false;
     loop {
         let next = tokio::select! {
@@ -111,7 +114,7 @@ async fn pump(consumer: &Arc<Consumer>, channel: &Channel, mut stream: Stream) -
             () = consumer.stopping.cancelled(), if !is_cancelled => {
                 is_cancelled = true;
                 // What is sent until the server knows comes through the stream, and goes back.
-                let cancelling = channel.basic_cancel(stream.tag(), BasicCancelOptions::default());
+                let cancelling = line.channel.basic_cancel(stream.tag(), BasicCancelOptions::default());
                 let _ = consumer.shared.seams.clock.timeout_here(GOODBYE, cancelling).await;
                 consumer.give_back_all();
                 continue;
@@ -121,7 +124,7 @@ async fn pump(consumer: &Arc<Consumer>, channel: &Channel, mut stream: Stream) -
                 let purges = consumer.take_purges();
                 if !purges.is_empty() {
                     // What was sent before the queue was emptied has come when this is answered.
-                    round_trip(consumer, channel).await;
+                    round_trip(consumer, &line.channel).await;
                     take_in_all(consumer, &mut stream);
                     consumer.purge_buffer();
                 }
@@ -141,10 +144,7 @@ async fn pump(consumer: &Arc<Consumer>, channel: &Channel, mut stream: Stream) -
             }
             Some(Err(failure)) => return End::Lost(told(&failure, "receive")),
             // The server cancelled the consumer because the queue is gone, or we did.
-            None if is_cancelled && channel.status().connected() => {
-                let end = until_lost(consumer, channel).await;
-                return end;
-            }
+            None if is_cancelled => return until_lost(consumer, line).await,
             None => {
                 let error = Error::new(ErrorKind::Unavailable, "receive", "the server ended the subscription");
                 return End::Lost(error);
@@ -153,12 +153,12 @@ async fn pump(consumer: &Arc<Consumer>, channel: &Channel, mut stream: Stream) -
     }
 }
 
-/// After a stop: gives back what is dropped, until the end.
-async fn until_lost(consumer: &Consumer, channel: &Channel) -> End {
-    let events = consumer.shared.link.events().await;
-    let mut events = pin!(futures_util::stream::iter(events).flatten().fuse());
+/// After a stop: gives back what is dropped, until the end. The stream of a cancelled consumer has
+/// ended and tells of no loss.
+async fn until_lost(consumer: &Consumer, line: &Line) -> End {
     loop {
-        if !channel.status().connected() {
+        let happens = consumer.shared.link.happens();
+        if !line.is_open() {
             return End::Lost(Error::new(ErrorKind::Unavailable, "receive", "the channel is gone"));
         }
         tokio::select! {
@@ -169,8 +169,7 @@ async fn until_lost(consumer: &Consumer, channel: &Channel) -> End {
                 // Nothing is sent any more, and what was is given back.
                 drop(consumer.take_purges());
             }
-            // The stream of a cancelled consumer has ended and tells of no loss.
-            Some(_) = events.next() => {}
+            () = happens => {}
         }
     }
 }
@@ -228,10 +227,10 @@ fn quarantine(consumer: &Arc<Consumer>, delivery: &lapin::message::Delivery, rea
 }
 
 /// Cancels, and closes the channel with a round trip: what was settled before has arrived then.
-async fn say_goodbye(consumer: &Consumer, channel: &Channel) {
-    let closing = channel.close(200, "closed".into());
+async fn say_goodbye(consumer: &Consumer, line: &Line) {
+    let closing = line.channel.close(200, "closed".into());
     let is_closed = consumer.shared.seams.clock.timeout_here(GOODBYE, closing).await;
-    if !matches!(is_closed, Some(Ok(()))) && channel.status().connected() {
+    if !matches!(is_closed, Some(Ok(()))) && line.is_open() {
         warn!(subscription = %consumer.subscription, "the channel did not close in time; its last settlements are uncertain");
     }
 }

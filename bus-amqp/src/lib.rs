@@ -36,6 +36,19 @@
 //! * **Ids**: the property `message-id`. Without one a message is known by its content: RabbitMQ names
 //!   none, and an id must be the same whenever a message comes again.
 //! * **Order** is none: whatever goes back may be overtaken. Lanes in one consumer keep what they get.
+//! * **A queue that somebody deleted** is declared again by whoever needs it next, where this bus had
+//!   declared it: its consumer within a moment, its publishers with the next attempt, which the
+//!   refused message allows. What was in it is lost. Others are `NotFound` until they are there again.
+//!
+//! # A server killed right after a declaration
+//!
+//! RabbitMQ 3.10 writes which log belongs to which quorum queue into a table (`names.dets` in its data
+//! directory) only when nobody has used that table for half a second: a queue just declared was there
+//! after 1.0 s. A server that is killed before starts with an empty queue in its place, without a
+//! leader: nothing can be published to it or received from it until somebody deletes it, and what it
+//! had accepted is lost. So declare queues when a system is set up, not with the first message, and
+//! take a message for safe when its queue is older than that. Wait queues are declared with the first
+//! delay of a class. A server that is shut down, or killed later, keeps everything.
 
 mod backend;
 pub mod config;

@@ -132,8 +132,10 @@ fn outcome_of(shared: &Shared, queue: Option<(String, bool)>, answer: Answer) ->
         Answer::Unknown(error) => PublishOutcome::Unknown(error.with("queue", queue)),
         Answer::Returned => {
             shared.queues.forget(&queue);
-            // Somebody purged the destination: the wait queue is made again by the next attempt.
-            let error = not_found("publish").retryable(is_waiting);
+            // Somebody deleted the queue, or purged the destination of a wait queue: what was made here
+            // is made again by the next attempt.
+            let is_made_again = is_waiting || shared.queues.is_made_again(&queue);
+            let error = not_found("publish").retryable(is_made_again);
             PublishOutcome::Refused(error.with("queue", queue))
         }
     }

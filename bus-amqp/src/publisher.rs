@@ -132,6 +132,10 @@ async fn serve(
     jobs: &mut mpsc::Receiver<Job>,
 ) -> Option<Error> {
     let mut events = Box::pin(connection.events_listener());
+    // Nobody is told of what happened before there was a listener.
+    if !(connection.status().connected() && channel.status().connected()) {
+        return Some(Error::new(ErrorKind::Unavailable, "publish", "the connection was lost at once"));
+    }
     let mut window = FuturesUnordered::new();
     let mut returned = Returned::default();
     let mut settled = Vec::new();

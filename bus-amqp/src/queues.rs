@@ -8,6 +8,7 @@ use bus::{ClockExt, Declaration, Destination, Error, ErrorKind, Result, Seams};
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Queue};
+use tracing::warn;
 
 use crate::config::{AmqpOptions, QueueKind};
 use crate::connect::Link;
@@ -77,18 +78,34 @@ impl Queues {
         Ok(())
     }
 
-    /// Makes a destination again that was declared here and is gone.
-    pub(crate) async fn recover(&self, destination: &Destination) -> Result<()> {
-        let is_ours = self.known().declared.contains(destination);
-        if is_ours { self.make(destination).await } else { Err(crate::error::not_found("receive")) }
+    /// Makes a destination again that was declared here, or whose dead letters it keeps, and is gone;
+    /// `false` when it was not.
+    pub(crate) async fn recover(&self, destination: &Destination) -> Result<bool> {
+        let Some(declared) = self.declared_with(destination.as_str()) else { return Ok(false) };
+        self.make(&declared).await?;
+        warn!(queue = %destination, "somebody deleted a queue; it was declared again, what was in it is lost");
+        Ok(true)
     }
 
-    /// Whether a destination exists, asked once.
+    /// The destination that was declared here and that a queue is of: its own, or its dead letters.
+    fn declared_with(&self, queue: &str) -> Option<Destination> {
+        let is_it = |declared: &&Destination| {
+            declared.as_str() == queue || declared.dead_letters().is_ok_and(|grave| grave.as_str() == queue)
+        };
+        self.known().declared.iter().find(is_it).cloned()
+    }
+
+    /// Whether a destination exists, asked once; one that was declared here and is gone is made again.
     pub(crate) async fn exists(&self, destination: &Destination, operation: &'static str) -> Result<bool> {
         if self.known().existing.contains(destination.as_str()) {
             return Ok(true);
         }
-        Ok(self.look_at(destination.as_str(), operation).await?.is_some())
+        Ok(self.look_at(destination.as_str(), operation).await?.is_some() || self.recover(destination).await?)
+    }
+
+    /// Whether a queue that is gone is made again when it is next needed.
+    pub(crate) fn is_made_again(&self, queue: &str) -> bool {
+        self.declared_with(queue).is_some()
     }
 
     /// A queue was not where a message was sent to.

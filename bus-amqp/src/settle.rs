@@ -111,7 +111,12 @@ async fn moved(consumer: &Arc<Consumer>, moves: Vec<(usize, Move)>) -> Vec<(usiz
 }
 
 async fn settled_by_copy(consumer: &Arc<Consumer>, token: Token, to: To) -> SettleOutcome {
-    match copy(consumer, to).await {
+    let copied = match copy(consumer, &to).await {
+        // Somebody deleted the queue, and it is made again when it is asked for again.
+        Err(error) if error.kind() == ErrorKind::NotFound && error.is_retryable() => copy(consumer, &to).await,
+        copied => copied,
+    };
+    match copied {
         Ok(()) => {
             let mut state = consumer.state();
             if state.table.take_occupied(token) && state.send(Vec::new(), vec![token.slot]) {
@@ -129,9 +134,9 @@ async fn settled_by_copy(consumer: &Arc<Consumer>, token: Token, to: To) -> Sett
 }
 
 /// Publishes the copy; it is on the bus when this answers.
-async fn copy(consumer: &Consumer, to: To) -> Result<()> {
+async fn copy(consumer: &Consumer, to: &To) -> Result<()> {
     let (shared, origin) = (&consumer.shared, consumer.subscription.destination());
-    let parcel = match &to {
+    let parcel = match to {
         To::DeadLetters(message) => {
             let grave = origin.dead_letters()?;
             address(shared, &grave, message, Duration::ZERO, Some(0)).await.map_err(|error| match error.kind() {

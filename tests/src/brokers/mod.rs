@@ -75,41 +75,55 @@ pub fn url(broker: &str) -> String {
     script(&["url", broker], &[]).1.trim().to_owned()
 }
 
-/// RabbitMQ 3.10 keeps which log belongs to which quorum queue in a table it writes minutes later
-/// (`dets` with its usual `auto_save`). Killed before, it starts with an empty queue in place of one
-/// just declared, and that queue elects no leader. Queues of tests are new, so it is written often.
+/// RabbitMQ 3.10 keeps which log belongs to which quorum queue in a table (`names.dets`) that it writes
+/// when nobody has used it for half a second. Killed before, it starts with an empty queue in place of
+/// one just declared, and that queue elects no leader. Queues of tests are that new, so the server
+/// itself writes its tables all the time. Without blanks: its start script splits at them.
 const NAMES_ARE_KEPT: &str =
-    "spawn(fun Again() -> [dets:sync(Table) || Table <- dets:all()], timer:sleep(20), Again() end).";
+    "-eval spawn(fun()->F=fun(G)->[dets:sync(T)||T<-dets:all()],timer:sleep(20),G(G)end,F(F)end).";
 
 /// A server of the test's own, to be stopped and killed; `port` tells it from the shared one.
 #[derive(Debug)]
 pub struct Server {
     broker: &'static str,
-    port_variable: &'static str,
-    port: String,
+    /// Tells `tests/brokers` the port, and how to start it.
+    environment: Vec<(&'static str, String)>,
+    port: u16,
 }
 
 impl Server {
     /// An SQS server on its own port.
     #[must_use]
     pub fn sqs(port: u16) -> Self {
-        let server = Self { broker: "sqs", port_variable: "SQS_PORT", port: port.to_string() };
-        server.start();
-        server
+        Self::started("sqs", port, vec![("SQS_PORT", port.to_string())])
     }
 
     /// A Kafka server on its own port, and the one above it.
     #[must_use]
     pub fn kafka(port: u16) -> Self {
-        let server = Self { broker: "kafka", port_variable: "KAFKA_PORT", port: port.to_string() };
-        server.start();
-        server
+        Self::started("kafka", port, vec![("KAFKA_PORT", port.to_string())])
     }
 
     /// A RabbitMQ server on its own port.
     #[must_use]
     pub fn rabbitmq(port: u16) -> Self {
-        let server = Self { broker: "rabbitmq", port_variable: "RABBITMQ_PORT", port: port.to_string() };
+        Self::rabbitmq_with(port, "", "")
+    }
+
+    /// A RabbitMQ server on its own port, with further lines in its `rabbitmq.conf`, and what has no
+    /// place there as arguments of its Erlang.
+    #[must_use]
+    pub fn rabbitmq_with(port: u16, settings: &str, arguments: &str) -> Self {
+        let environment = vec![
+            ("RABBITMQ_PORT", port.to_string()),
+            ("RABBITMQ_CONF", settings.to_owned()),
+            ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", format!("{arguments} {NAMES_ARE_KEPT}")),
+        ];
+        Self::started("rabbitmq", port, environment)
+    }
+
+    fn started(broker: &'static str, port: u16, environment: Vec<(&'static str, String)>) -> Self {
+        let server = Self { broker, environment, port };
         server.start();
         server
     }
@@ -138,9 +152,6 @@ impl Server {
     pub fn start(&self) {
         let (code, said) = self.script(&["up", self.broker]);
         assert_eq!(code, 0, "{} does not start: {said}", self.broker);
-        if self.broker == "rabbitmq" {
-            let _ = self.ctl(&["eval", NAMES_ARE_KEPT]);
-        }
     }
 
     /// The bus URL.
@@ -152,7 +163,7 @@ impl Server {
     /// The port it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port.parse().expect("it was a number before")
+        self.port
     }
 
     /// Sends a signal, by its name.
@@ -178,7 +189,8 @@ impl Server {
     }
 
     fn script(&self, arguments: &[&str]) -> (i32, String) {
-        script(arguments, &[(self.port_variable, &self.port)])
+        let environment: Vec<_> = self.environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        script(arguments, &environment)
     }
 }
 

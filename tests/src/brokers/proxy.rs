@@ -22,6 +22,7 @@ pub struct Proxy {
 struct Wire {
     is_stalled: std::sync::atomic::AtomicBool,
     is_refusing: std::sync::atomic::AtomicBool,
+    open_count: std::sync::atomic::AtomicUsize,
     changed: Notify,
     cut: Notify,
 }
@@ -64,6 +65,17 @@ impl Proxy {
         self.wire.is_stalled.store(true, SeqCst);
     }
 
+    /// Returns when no connection is open: all were closed by one of both sides.
+    pub async fn until_unused(&self) {
+        loop {
+            let changed = self.wire.changed.notified();
+            if self.wire.open_count.load(SeqCst) == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Everything passes again.
     pub fn restore(&self) {
         self.wire.is_stalled.store(false, SeqCst);
@@ -91,17 +103,23 @@ async fn accept(listener: TcpListener, port: u16, wire: Arc<Wire>, stop: Cancell
             continue;
         }
         while connections.try_join_next().is_some() {}
-        connections.spawn(connect(client, port, Arc::clone(&wire)));
+        wire.open_count.fetch_add(1, SeqCst);
+        let wire = Arc::clone(&wire);
+        connections.spawn(async move {
+            connect(client, port, &wire).await;
+            wire.open_count.fetch_sub(1, SeqCst);
+            wire.changed.notify_waiters();
+        });
     }
 }
 
-async fn connect(client: TcpStream, port: u16, wire: Arc<Wire>) {
+async fn connect(client: TcpStream, port: u16, wire: &Wire) {
     let cut = wire.cut.notified();
     let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let passing = async {
-        tokio::join!(pass(from_client, to_server, &wire), pass(from_server, to_client, &wire));
+        tokio::join!(pass(from_client, to_server, wire), pass(from_server, to_client, wire));
     };
     tokio::select! {
         biased;
