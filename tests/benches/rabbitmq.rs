@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bus::clock::SystemClock;
 use bus::{
-    Bus, BusUrl, Clock, Declaration, Delivery, Destination, Message, MessageId, Outgoing, PublishOutcome, Seams,
-    SubscribeOptions, Subscription,
+    Bus, BusUrl, Clock, Declaration, Delivery, Destination, Message, MessageId, Outgoing, PublishOutcome, Receiver,
+    Seams, SubscribeOptions, Subscription,
 };
 use bus_amqp::{AmqpBus, AmqpOptions};
 use futures_util::stream::FuturesUnordered;
@@ -22,7 +22,8 @@ use lapin::options::{
     QueueDeleteOptions,
 };
 use lapin::types::FieldTable;
-use lapin::{BasicProperties, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, Consumer};
+use tokio::task::JoinSet;
 
 const MESSAGE_COUNT: usize = 20_000;
 const BODY_BYTES: usize = 1_024;
@@ -39,8 +40,18 @@ fn rate(clock: &SystemClock) -> f64 {
     MESSAGE_COUNT as f64 / clock.now().since_origin().as_secs_f64()
 }
 
-/// One connection to publish and one to consume, as ours has.
-async fn raw(url: &str, queue: &str) -> lapin::Result<f64> {
+/// How the raw client acknowledges. Ours settles each message on its own, and covers with one frame
+/// what it settles together.
+#[derive(Clone, Copy)]
+enum Acks {
+    /// A frame for each delivery.
+    Each,
+    /// A frame for all that is there.
+    Covering,
+}
+
+/// One connection and one task to publish, and one each to consume, as ours has.
+async fn raw(url: &str, queue: &str, acks: Acks) -> lapin::Result<f64> {
     let publishing = Connection::connect(url, ConnectionProperties::default()).await?;
     let consuming = Connection::connect(url, ConnectionProperties::default()).await?;
     let channel = publishing.create_channel().await?;
@@ -49,45 +60,13 @@ async fn raw(url: &str, queue: &str) -> lapin::Result<f64> {
     receiving.basic_qos(u16::try_from(PREFETCH_COUNT).expect("small"), BasicQosOptions::default()).await?;
     let consume =
         receiving.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default());
-    let mut consumer = consume.await?;
+    let consumer = consume.await?;
     let clock = SystemClock::new();
-    let publish = async {
-        let mut window = FuturesUnordered::new();
-        let body = vec![b'x'; BODY_BYTES];
-        for number in 0..MESSAGE_COUNT {
-            while window.len() >= WINDOW_COUNT {
-                confirmed(&window.next().await);
-            }
-            let (channel, body, queue) = (channel.clone(), body.clone(), queue.into());
-            window.push(async move {
-                let properties = BasicProperties::default().with_delivery_mode(2);
-                let properties = properties.with_message_id(id(number).to_string().into());
-                let mandatory = BasicPublishOptions { mandatory: true, immediate: false };
-                channel.basic_publish("".into(), queue, mandatory, &body, properties).await?.await
-            });
-            // Begins it: what is only pushed does not move.
-            while let Some(Some(answer)) = window.next().now_or_never() {
-                confirmed(&Some(answer));
-            }
-        }
-        while let Some(answer) = window.next().await {
-            confirmed(&Some(answer));
-        }
-    };
-    let consume = async {
-        let mut acks = FuturesUnordered::new();
-        for _ in 0..MESSAGE_COUNT {
-            let delivery = consumer.next().await.expect("the queue is there").expect("the channel is there");
-            let (receiving, tag) = (&receiving, delivery.delivery_tag);
-            // Of the channel and not of the delivery, whose own ack takes one more step in the client.
-            acks.push(async move { receiving.basic_ack(tag, BasicAckOptions::default()).await });
-            while let Some(Some(answer)) = acks.next().now_or_never() {
-                answer.expect("the channel is there");
-            }
-        }
-        while acks.next().await.is_some() {}
-    };
-    tokio::join!(publish, consume);
+    let mut both = JoinSet::new();
+    both.spawn(publish_raw(channel, queue.to_owned()));
+    both.spawn(consume_raw(receiving.clone(), consumer, acks));
+    both.join_all().await;
+    // With its answer everything acknowledged before has arrived.
     receiving.close(200, "done".into()).await?;
     let rate = rate(&clock);
     publishing.close(200, "done".into()).await?;
@@ -95,50 +74,102 @@ async fn raw(url: &str, queue: &str) -> lapin::Result<f64> {
     Ok(rate)
 }
 
+async fn publish_raw(channel: Channel, queue: String) {
+    let mut window = FuturesUnordered::new();
+    for number in 0..MESSAGE_COUNT {
+        while window.len() >= WINDOW_COUNT {
+            confirmed(&window.next().await);
+        }
+        let (channel, body, queue) = (&channel, vec![b'x'; BODY_BYTES], queue.as_str().into());
+        window.push(async move {
+            let properties = BasicProperties::default().with_delivery_mode(2);
+            let properties = properties.with_message_id(id(number).to_string().into());
+            let mandatory = BasicPublishOptions { mandatory: true, immediate: false };
+            channel.basic_publish("".into(), queue, mandatory, &body, properties).await?.await
+        });
+        // Begins it: what is only pushed does not move.
+        while let Some(Some(answer)) = window.next().now_or_never() {
+            confirmed(&Some(answer));
+        }
+    }
+    while let Some(answer) = window.next().await {
+        confirmed(&Some(answer));
+    }
+}
+
 fn confirmed(answer: &Option<lapin::Result<lapin::Confirmation>>) {
     assert!(matches!(answer, Some(Ok(lapin::Confirmation::Ack(None)))), "{answer:?}");
+}
+
+async fn consume_raw(channel: Channel, mut consumer: Consumer, acks: Acks) {
+    // The frame is queued when the call is first polled; there is no answer to wait for.
+    let ack = |tag: u64, multiple: bool| {
+        let failed = matches!(channel.basic_ack(tag, BasicAckOptions { multiple }).now_or_never(), Some(Err(_)));
+        assert!(!failed, "the channel is there");
+    };
+    let mut left = MESSAGE_COUNT;
+    while left > 0 {
+        let mut next = Some(consumer.next().await);
+        let mut last_tag = 0;
+        while let Some(delivery) = next {
+            last_tag = delivery.expect("the queue is there").expect("the channel is there").delivery_tag;
+            left -= 1;
+            if matches!(acks, Acks::Each) {
+                ack(last_tag, false);
+            }
+            next = consumer.next().now_or_never();
+        }
+        if matches!(acks, Acks::Covering) {
+            ack(last_tag, true);
+        }
+    }
 }
 
 async fn ours(bus: Arc<dyn Bus>, destination: &Destination) -> f64 {
     let options = SubscribeOptions { prefetch_count_max: PREFETCH_COUNT, ..SubscribeOptions::default() };
     let receiver = bus.subscribe(&Subscription::to(destination.clone()), options).await.expect("it is declared");
     let clock = SystemClock::new();
-    let publish = async {
-        let mut calls = FuturesUnordered::new();
-        for first in (0..MESSAGE_COUNT).step_by(BATCH_COUNT) {
-            while calls.len() >= WINDOW_COUNT / BATCH_COUNT {
-                accepted(calls.next().await);
-            }
-            let numbers = first..(first + BATCH_COUNT).min(MESSAGE_COUNT);
-            let body = || vec![b'x'; BODY_BYTES];
-            let batch = numbers.map(|number| Outgoing::new(destination.clone(), Message::new(id(number), body())));
-            calls.push(bus.publish(batch.collect()));
-            while let Some(Some(answer)) = calls.next().now_or_never() {
-                accepted(Some(answer));
-            }
-        }
-        while let Some(answer) = calls.next().await {
-            accepted(Some(answer));
-        }
-    };
-    let consume = async {
-        let (mut left, mut into) = (MESSAGE_COUNT, Vec::new());
-        while left > 0 {
-            receiver.receive(PREFETCH_COUNT, &mut into).await.expect("it is open");
-            left = left.checked_sub(into.len()).expect("each comes once");
-            let outcomes = receiver.settle(into.drain(..).map(Delivery::ack).collect()).await;
-            assert!(outcomes.iter().all(bus::SettleOutcome::is_settled));
-        }
-    };
-    tokio::join!(publish, consume);
+    let mut both = JoinSet::new();
+    both.spawn(publish_ours(Arc::clone(&bus), destination.clone()));
+    both.spawn(consume_ours(Arc::clone(&receiver)));
+    both.join_all().await;
     receiver.close().await;
     let rate = rate(&clock);
     bus.close(Duration::from_secs(10)).await.expect("nothing is left");
     rate
 }
 
+async fn publish_ours(bus: Arc<dyn Bus>, destination: Destination) {
+    let mut calls = FuturesUnordered::new();
+    for first in (0..MESSAGE_COUNT).step_by(BATCH_COUNT) {
+        while calls.len() >= WINDOW_COUNT / BATCH_COUNT {
+            accepted(calls.next().await);
+        }
+        let numbers = first..(first + BATCH_COUNT).min(MESSAGE_COUNT);
+        let body = || vec![b'x'; BODY_BYTES];
+        let batch = numbers.map(|number| Outgoing::new(destination.clone(), Message::new(id(number), body())));
+        calls.push(bus.publish(batch.collect()));
+        while let Some(Some(answer)) = calls.next().now_or_never() {
+            accepted(Some(answer));
+        }
+    }
+    while let Some(answer) = calls.next().await {
+        accepted(Some(answer));
+    }
+}
+
 fn accepted(answer: Option<Vec<PublishOutcome>>) {
     assert!(answer.is_some_and(|outcomes| outcomes.iter().all(PublishOutcome::is_accepted)));
+}
+
+async fn consume_ours(receiver: Arc<dyn Receiver>) {
+    let (mut left, mut into) = (MESSAGE_COUNT, Vec::new());
+    while left > 0 {
+        receiver.receive(PREFETCH_COUNT, &mut into).await.expect("it is open");
+        left = left.checked_sub(into.len()).expect("each comes once");
+        let outcomes = receiver.settle(into.drain(..).map(Delivery::ack).collect()).await;
+        assert!(outcomes.iter().all(bus::SettleOutcome::is_settled));
+    }
 }
 
 fn median(mut numbers: Vec<f64>) -> f64 {
@@ -146,7 +177,7 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers[numbers.len() / 2]
 }
 
-/// One kind of queue: how a bus is told of it, and how many queues of it were made.
+/// One kind of queue: how a bus is told of it, and how many of it were made.
 struct Kind {
     name: &'static str,
     url: String,
@@ -179,9 +210,9 @@ impl Kind {
         connection.close(200, "done".into()).await.expect("it closes");
     }
 
-    async fn raw(&mut self) -> f64 {
+    async fn raw(&mut self, acks: Acks) -> f64 {
         let destination = self.fresh_queue().await;
-        let rate = raw(&self.url, destination.as_str()).await.expect("the raw client");
+        let rate = raw(&self.url, destination.as_str(), acks).await.expect("the raw client");
         self.delete(&destination).await;
         rate
     }
@@ -205,17 +236,21 @@ async fn main() {
     for (name, options) in [("quorum", ""), ("classic", "?queue=classic")] {
         let mut kind = Kind { name, url: url.clone(), options, queue_count: 0 };
         // Warm-up of the server and its disk.
-        kind.raw().await;
-        let (mut ratios, mut against_itself) = (Vec::new(), Vec::new());
-        for pair in 0..PAIR_COUNT {
-            let (before, between, after) = (kind.raw().await, kind.ours().await, kind.raw().await);
-            let ratio = between / f64::midpoint(before, after);
-            println!("{name} {pair}: raw {before:.0}/s, ours {between:.0}/s, raw {after:.0}/s, ratio {ratio:.3}");
-            ratios.push(ratio);
-            against_itself.push(after / before);
+        kind.raw(Acks::Each).await;
+        for (acks, description) in [(Acks::Each, "acks one by one"), (Acks::Covering, "acks all that is there at once")]
+        {
+            let (mut ratios, mut against_itself) = (Vec::new(), Vec::new());
+            println!("{name} queue, the raw client {description}:");
+            for _ in 0..PAIR_COUNT {
+                let (before, between, after) = (kind.raw(acks).await, kind.ours().await, kind.raw(acks).await);
+                let ratio = between / f64::midpoint(before, after);
+                println!("  raw {before:.0}/s, ours {between:.0}/s, raw {after:.0}/s, ratio {ratio:.3}");
+                ratios.push(ratio);
+                against_itself.push(after / before);
+            }
+            let spread = |pick: fn(f64, f64) -> f64, start| against_itself.iter().copied().fold(start, pick);
+            let (low, high) = (spread(f64::min, f64::MAX), spread(f64::max, f64::MIN));
+            println!("  median ratio {:.3}; raw against itself {low:.3} to {high:.3}", median(ratios));
         }
-        let spread = |pick: fn(f64, f64) -> f64, start| against_itself.iter().copied().fold(start, pick);
-        let (low, high) = (spread(f64::min, f64::MAX), spread(f64::max, f64::MIN));
-        println!("{name}: median ratio {:.3}; raw against itself {low:.3} to {high:.3}", median(ratios));
     }
 }

@@ -37,10 +37,8 @@ pub(crate) async fn a_full_queue_refuses_as_retryable_and_takes_again_when_there
 pub(crate) async fn what_was_received_too_often_goes_to_the_dead_letters_by_the_servers_own_hand() {
     let bus = bus("?receive_count_max=2").await;
     let destination = declared(&bus, "hot").await;
-    let [receiver, dead] = [
-        receiver(&bus, &destination).await,
-        receiver(&bus, &destination.dead_letters().expect("legal")).await,
-    ];
+    let [receiver, dead] =
+        [receiver(&bus, &destination).await, receiver(&bus, &destination.dead_letters().expect("legal")).await];
     publish(&bus, &destination, &["hot"]).await;
     for receive_count in 1..=3 {
         let [delivery] = take(&receiver, 1).await.try_into().expect("one");

@@ -63,7 +63,8 @@ pub(crate) async fn a_queue_deleted_under_a_consumer_and_a_publisher_is_declared
     }
     // Whoever needs it first declares it. Until then a message comes back, to be tried again.
     in_time("a publisher goes on", async {
-        while let Some(PublishOutcome::Refused(error)) = bus.publish(vec![outgoing(&destination, "after")]).await.pop() {
+        while let Some(PublishOutcome::Refused(error)) = bus.publish(vec![outgoing(&destination, "after")]).await.pop()
+        {
             assert!(error.is_retryable(), "{error}");
         }
     })
