@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::config::QueueKind;
 use crate::connect::Line;
 use crate::consumer::Consumer;
-use crate::convert::{raw, read};
+use crate::convert::{Read, raw, read};
 use crate::error::{timed_out, told};
 use crate::settle;
 use crate::traffic::Purpose;
@@ -107,36 +107,39 @@ async fn subscribe(consumer: &Arc<Consumer>) -> Result<(Line, Stream)> {
 
 async fn pump(consumer: &Arc<Consumer>, line: &Line, mut stream: Stream) -> End {
     let mut is_cancelled = false;
+    // The stream tells of its end once, which may be together with its last deliveries.
+    let mut end = None;
     loop {
-        let next = tokio::select! {
-            biased;
-            () = consumer.closing.cancelled() => return End::Closed,
-            () = consumer.stopping.cancelled(), if !is_cancelled => {
-                is_cancelled = true;
-                // What is sent until the server knows comes through the stream, and goes back.
-                let cancelling = line.channel.basic_cancel(stream.tag(), BasicCancelOptions::default());
-                let _ = consumer.shared.seams.clock.timeout_here(GOODBYE, cancelling).await;
-                consumer.give_back_all();
-                continue;
-            }
-            () = consumer.returns.notified() => {
-                consumer.give_back_all();
-                let purges = consumer.take_purges();
-                if !purges.is_empty() {
-                    // What was sent before the queue was emptied has come when this is answered.
-                    round_trip(consumer, &line.channel).await;
-                    take_in_all(consumer, &mut stream);
-                    consumer.purge_buffer();
+        let next = match end.take() {
+            Some(end) => end,
+            None => tokio::select! {
+                biased;
+                () = consumer.closing.cancelled() => return End::Closed,
+                () = consumer.stopping.cancelled(), if !is_cancelled => {
+                    is_cancelled = true;
+                    // What is sent until the server knows comes through the stream, and goes back.
+                    let cancelling = line.channel.basic_cancel(stream.tag(), BasicCancelOptions::default());
+                    let _ = consumer.shared.seams.clock.timeout_here(GOODBYE, cancelling).await;
+                    consumer.give_back_all();
+                    continue;
                 }
-                continue;
-            }
-            next = stream.next() => next,
+                () = consumer.returns.notified() => {
+                    consumer.give_back_all();
+                    let purges = consumer.take_purges();
+                    if !purges.is_empty() {
+                        // What was sent before the queue was emptied has come when this is answered.
+                        round_trip(consumer, &line.channel).await;
+                        end = take_in_all(consumer, &mut stream, Vec::new());
+                        consumer.purge_buffer();
+                    }
+                    continue;
+                }
+                next = stream.next() => next,
+            },
         };
         match next {
             Some(Ok(delivery)) => {
-                take_in(consumer, delivery);
-                // What came with it costs no further wake-up.
-                take_in_all(consumer, &mut stream);
+                end = take_in_all(consumer, &mut stream, vec![delivery]);
                 consumer.changed.notify_waiters();
                 if is_cancelled {
                     consumer.give_back_all();
@@ -183,30 +186,41 @@ pub(crate) async fn round_trip(consumer: &Consumer, channel: &Channel) {
     let _ = consumer.shared.seams.clock.timeout_here(GOODBYE, asking).await;
 }
 
-/// Takes in what has come and waits for nothing.
-fn take_in_all(consumer: &Arc<Consumer>, stream: &mut Stream) {
-    while let Some(Some(delivery)) = stream.next().now_or_never() {
-        match delivery {
-            Ok(delivery) => take_in(consumer, delivery),
-            // The stream ends with it, which is noticed.
-            Err(_) => return,
+/// Takes in what came, and with it what has come meanwhile, which costs no further wake-up. Answers the
+/// end of the stream where it was met.
+fn take_in_all(
+    consumer: &Arc<Consumer>,
+    stream: &mut Stream,
+    mut came: Vec<lapin::message::Delivery>,
+) -> Option<Option<lapin::Result<lapin::message::Delivery>>> {
+    let end = loop {
+        match stream.next().now_or_never() {
+            Some(Some(Ok(delivery))) => came.push(delivery),
+            end => break end,
         }
-    }
+    };
+    take_in(consumer, came);
+    end
 }
 
-fn take_in(consumer: &Arc<Consumer>, mut delivery: lapin::message::Delivery) {
-    let tag = delivery.delivery_tag;
-    let read = match read(&mut delivery) {
-        Ok(read) => read,
-        Err(reason) => return quarantine(consumer, &delivery, &reason),
-    };
+fn take_in(consumer: &Arc<Consumer>, came: Vec<lapin::message::Delivery>) {
     let counts = consumer.shared.options.queue == QueueKind::Quorum;
-    let receive_count = counts.then_some(read.received_before.saturating_add(1));
+    let mut readable = Vec::with_capacity(came.len());
+    for mut delivery in came {
+        match read(&mut delivery) {
+            Ok(read) => readable.push((delivery.delivery_tag, read)),
+            // It is in the table before later ones are, so that no acknowledgement of theirs covers it.
+            Err(reason) => quarantine(consumer, &delivery, &reason),
+        }
+    }
+    // Under one lock: a settlement of others waits for it once.
     let mut state = consumer.state();
-    let token = state.table.add(tag, read.message.clone(), read.received_before);
-    let lease = Lease { deadline: None };
-    let delivery = Delivery::new(read.message, token, lease, receive_count, Arc::clone(consumer) as _);
-    state.buffer.push_back(delivery);
+    for (tag, Read { message, received_before }) in readable {
+        let receive_count = counts.then_some(received_before.saturating_add(1));
+        let token = state.table.add(tag, message.clone(), received_before);
+        let lease = Lease { deadline: None };
+        state.buffer.push_back(Delivery::new(message, token, lease, receive_count, Arc::clone(consumer) as _));
+    }
 }
 
 /// To the dead letters with its bytes and the reason; the next one flows meanwhile.

@@ -1,24 +1,26 @@
 //! From a batch to an answer per message.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{ClockExt, Destination, Error, ErrorKind, Message, Moment, Outgoing, PublishOutcome, Receipt, Result};
-use bytes::Bytes;
 use lapin::BasicProperties;
-use lapin::types::ShortString;
 use tokio::sync::mpsc;
 
 use crate::config::DELAY_MAX;
 use crate::convert::{HEADER_BYTES_MAX, properties};
 use crate::delay::class_of;
 use crate::error::{closed, not_found, timed_out};
-use crate::publisher::{Answer, Job};
+use crate::publisher::{Answer, Job, QUEUED_COUNT};
 use crate::shared::Shared;
+
+/// Messages of one batch handed in together: a batch waits once for them and not for each.
+const TOGETHER_COUNT: usize = QUEUED_COUNT / 4;
 
 /// A message for a queue.
 pub(crate) struct Parcel {
-    queue: String,
-    body: Bytes,
+    queue: Arc<str>,
+    message: Message,
     properties: BasicProperties,
     /// Whether the queue is one of ours that is made when needed.
     is_waiting: bool,
@@ -58,14 +60,14 @@ pub(crate) async fn address(
     }
     let is_waiting = !delay.is_zero();
     let queue = match class_of(delay) {
-        _ if !is_waiting => destination.to_string(),
-        Some(class) => shared.queues.waiting(destination, class).await?,
+        _ if !is_waiting => Arc::from(destination.as_str()),
+        Some(class) => Arc::from(shared.queues.waiting(destination, class).await?),
         None => {
             let text = format!("a delay of {delay:?} is longer than this bus keeps, which is {DELAY_MAX:?}");
             return Err(Error::new(ErrorKind::Unsupported, "publish", text).with("message_id", message.id()));
         }
     };
-    Ok(Parcel { queue, body: message.body().clone(), properties: properties(message, received_before), is_waiting })
+    Ok(Parcel { queue, message: message.clone(), properties: properties(message, received_before), is_waiting })
 }
 
 /// Hands everything in before the first answer is awaited.
@@ -74,27 +76,30 @@ pub(crate) async fn send(shared: &Shared, parcels: Vec<Result<Parcel>>) -> Vec<P
     let (answers, mut answered) = mpsc::unbounded_channel();
     let mut outcomes: Vec<Option<PublishOutcome>> = Vec::with_capacity(parcels.len());
     let mut queues = Vec::with_capacity(parcels.len());
+    let mut jobs = Vec::with_capacity(parcels.len());
     for (place, parcel) in parcels.into_iter().enumerate() {
-        let handed_in = match parcel {
-            Err(error) => Err(error),
-            Ok(Parcel { queue, body, properties, is_waiting }) => {
-                let job =
-                    Job { place, queue: ShortString::from(queue.as_str()), body, properties, answers: answers.clone() };
-                hand_in(shared, job, deadline).await.map(|()| (queue, is_waiting))
-            }
-        };
-        match handed_in {
-            Ok(queue) => {
-                outcomes.push(None);
-                queues.push(Some(queue));
-            }
+        match parcel {
             Err(error) => {
                 outcomes.push(Some(PublishOutcome::Refused(error)));
                 queues.push(None);
             }
+            Ok(Parcel { queue, message, properties, is_waiting }) => {
+                outcomes.push(None);
+                queues.push(Some((Arc::clone(&queue), is_waiting)));
+                jobs.push(Job { place, queue, message, properties, answers: answers.clone() });
+            }
         }
     }
     drop(answers);
+    let mut jobs = jobs.into_iter();
+    while !jobs.as_slice().is_empty() {
+        let count = jobs.len().min(TOGETHER_COUNT);
+        let together = jobs.by_ref().take(count);
+        match places(shared, count, deadline).await {
+            Ok(places) => places.zip(together).for_each(|(place, job)| place.send(job)),
+            Err(error) => together.for_each(|job| outcomes[job.place] = Some(PublishOutcome::Refused(error()))),
+        }
+    }
     let collecting = async {
         while let Some((place, answer)) = answered.recv().await {
             outcomes[place] = Some(outcome_of(shared, queues[place].take(), answer));
@@ -106,25 +111,29 @@ pub(crate) async fn send(shared: &Shared, parcels: Vec<Result<Parcel>>) -> Vec<P
     outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(unanswered)).collect()
 }
 
-/// Waits for a place in the window: the back-pressure.
-async fn hand_in(shared: &Shared, job: Job, deadline: Moment) -> Result<()> {
-    let job = match shared.jobs.try_send(job) {
-        Ok(()) => return Ok(()),
-        Err(mpsc::error::TrySendError::Closed(_)) => return Err(closed("publish")),
-        Err(mpsc::error::TrySendError::Full(job)) => job,
-    };
+/// Waits for places in the window: the back-pressure. Otherwise the error of each message.
+async fn places(
+    shared: &Shared,
+    count: usize,
+    deadline: Moment,
+) -> Result<mpsc::PermitIterator<'_, Job>, fn() -> Error> {
+    let is_closed = || closed("publish");
+    match shared.jobs.try_reserve_many(count) {
+        Ok(places) => return Ok(places),
+        Err(mpsc::error::TrySendError::Closed(())) => return Err(is_closed),
+        Err(mpsc::error::TrySendError::Full(())) => {}
+    }
     let left = deadline.since(shared.seams.clock.now());
-    match shared.seams.clock.timeout_here(left, shared.jobs.send(job)).await {
-        Some(Ok(())) => Ok(()),
-        Some(Err(_)) => Err(closed("publish")),
-        None => {
+    match shared.seams.clock.timeout_here(left, shared.jobs.reserve_many(count)).await {
+        Some(reserved) => reserved.map_err(|_| is_closed as fn() -> Error),
+        None => Err(|| {
             let text = "RabbitMQ takes messages too slowly; nothing was sent";
-            Err(Error::new(ErrorKind::Throttled, "publish", text))
-        }
+            Error::new(ErrorKind::Throttled, "publish", text)
+        }),
     }
 }
 
-fn outcome_of(shared: &Shared, queue: Option<(String, bool)>, answer: Answer) -> PublishOutcome {
+fn outcome_of(shared: &Shared, queue: Option<(Arc<str>, bool)>, answer: Answer) -> PublishOutcome {
     let (queue, is_waiting) = queue.unwrap_or_default();
     match answer {
         Answer::Accepted => PublishOutcome::Accepted(Receipt::default()),

@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::pipeline::Backoff;
-use bus::{ClockExt, Error, ErrorKind};
-use bytes::Bytes;
+use bus::{ClockExt, Error, ErrorKind, Message, MessageId};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, Connection, Event};
 use tokio::sync::mpsc;
 
@@ -34,8 +32,8 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 pub(crate) struct Job {
     /// Where it stands in its batch.
     pub(crate) place: usize,
-    pub(crate) queue: ShortString,
-    pub(crate) body: Bytes,
+    pub(crate) queue: Arc<str>,
+    pub(crate) message: Message,
     pub(crate) properties: BasicProperties,
     pub(crate) answers: mpsc::UnboundedSender<(usize, Answer)>,
 }
@@ -52,8 +50,8 @@ pub(crate) enum Answer {
 /// A job on its way, without what was sent.
 struct Sent {
     place: usize,
-    queue: ShortString,
-    message_id: Option<ShortString>,
+    queue: Arc<str>,
+    message_id: MessageId,
     answers: mpsc::UnboundedSender<(usize, Answer)>,
     answer: lapin::Result<Confirmation>,
 }
@@ -165,7 +163,7 @@ async fn serve(
                 for job in incoming.drain(..) {
                     match unsendable(shared, channel) {
                         Some(error) => answer(&job.answers, job.place, Answer::Refused(error)),
-                        None => window.push(send(channel.clone(), job)),
+                        None => window.push(send(channel, job)),
                     }
                 }
             }
@@ -190,11 +188,15 @@ fn unsendable(shared: &Shared, channel: &Channel) -> Option<Error> {
     Some(Error::new(ErrorKind::Unavailable, "publish", text))
 }
 
-async fn send(channel: Channel, job: Job) -> Sent {
-    let Job { place, queue, body, properties, answers } = job;
-    let message_id = properties.message_id().clone();
+async fn send(channel: &Channel, job: Job) -> Sent {
+    let Job { place, queue, message, properties, answers } = job;
+    let message_id = message.id().clone();
     let mandatory = BasicPublishOptions { mandatory: true, immediate: false };
-    let answer = match channel.basic_publish("".into(), queue.clone(), mandatory, &body, properties).await {
+    let sending = channel.basic_publish("".into(), (&*queue).into(), mandatory, message.body(), properties);
+    let sent = sending.await;
+    // The client has copied it.
+    drop(message);
+    let answer = match sent {
         Ok(confirm) => confirm.await,
         Err(failure) => Err(failure),
     };
@@ -227,7 +229,7 @@ fn conclude(
     }
     for sent in settled.drain(..believable_count) {
         let outcome = match sent.answer {
-            Ok(Confirmation::Ack(_)) if returned.take(&sent.queue, sent.message_id.as_ref()) => Answer::Returned,
+            Ok(Confirmation::Ack(_)) if returned.take(&sent.queue, &sent.message_id) => Answer::Returned,
             Ok(Confirmation::Ack(_)) => Answer::Accepted,
             Ok(Confirmation::Nack(_)) => {
                 let text = "RabbitMQ could not store the message";

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bus::MessageId;
 use lapin::types::ShortString;
 
 /// By queue and message id, counted: the same message may be on its way twice.
@@ -14,11 +15,11 @@ impl Returned {
     }
 
     /// Whether this one came back; it is told once.
-    pub(crate) fn take(&mut self, queue: &ShortString, message_id: Option<&ShortString>) -> bool {
+    pub(crate) fn take(&mut self, queue: &str, message_id: &MessageId) -> bool {
         if self.0.is_empty() {
             return false;
         }
-        let key = (queue.clone(), message_id.cloned());
+        let key = (queue.into(), Some(message_id.to_string().into()));
         let Some(count) = self.0.get_mut(&key) else { return false };
         *count -= 1;
         if *count == 0 {
@@ -35,10 +36,10 @@ mod tests {
     #[test]
     fn each_return_is_told_once_to_the_message_it_is_of() {
         let mut returned = Returned::default();
-        let (queue, id, other) = ("orders".into(), Some("1".into()), Some("2".into()));
-        returned.add("orders".into(), id.clone());
-        assert!(!returned.take(&queue, other.as_ref()));
-        assert!(returned.take(&queue, id.as_ref()));
-        assert!(!returned.take(&queue, id.as_ref()));
+        let [one, two] = ["1", "2"].map(|id| MessageId::parse(id).expect("legal"));
+        returned.add("orders".into(), Some("1".into()));
+        assert!(!returned.take("orders", &two) && !returned.take("others", &one));
+        assert!(returned.take("orders", &one));
+        assert!(!returned.take("orders", &one));
     }
 }
