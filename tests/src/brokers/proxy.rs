@@ -106,7 +106,7 @@ async fn accept(listener: TcpListener, port: u16, wire: Arc<Wire>, stop: Cancell
         wire.open_count.fetch_add(1, SeqCst);
         let wire = Arc::clone(&wire);
         connections.spawn(async move {
-            connect(client, port, &wire).await;
+            Box::pin(connect(client, port, &wire)).await;
             wire.open_count.fetch_sub(1, SeqCst);
             wire.changed.notify_waiters();
         });
