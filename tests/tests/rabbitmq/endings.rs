@@ -64,7 +64,7 @@ pub(crate) async fn every_stopped_receiver_learns_that_its_connection_is_lost() 
     let one_each = SubscribeOptions { prefetch_count_max: 1, ..SubscribeOptions::default() };
     let mut stopped = Vec::new();
     for _ in 0..3 {
-        let receiver = receiver_of(&cut, &destination, one_each.clone()).await;
+        let receiver = receiver_of(&cut, &destination, one_each).await;
         let [delivery] = take(&receiver, 1).await.try_into().expect("one");
         receiver.stop();
         stopped.push((receiver, delivery));
@@ -97,7 +97,7 @@ pub(crate) async fn what_is_held_beyond_the_consumer_timeout_is_lost_and_comes_a
     publish(&bus, &destination, &["1", "2", "3"]).await;
     let one_each = SubscribeOptions { prefetch_count_max: 1, ..SubscribeOptions::default() };
     let [running, stopped] =
-        [receiver_of(&bus, &destination, one_each.clone()).await, receiver_of(&bus, &destination, one_each).await];
+        [receiver_of(&bus, &destination, one_each).await, receiver_of(&bus, &destination, one_each).await];
     let held = [take(&running, 1).await.remove(0), take(&stopped, 1).await.remove(0)];
     stopped.stop();
     for (receiver, delivery) in [&running, &stopped].into_iter().zip(held) {

@@ -66,7 +66,7 @@ pub(crate) async fn headers_too_large_for_a_frame_are_refused_and_those_that_fit
     assert!(error.to_string().contains("part=headers"), "{error}");
     assert!(outcomes.iter().all(PublishOutcome::is_accepted), "{outcomes:?}");
     let came = take(&receiver, 2).await;
-    let bytes = |delivery: &Delivery| delivery.message().headers().get("large").map(|value| value.len());
+    let bytes = |delivery: &Delivery| delivery.message().headers().get("large").map(bytes::Bytes::len);
     let mut lengths: Vec<_> = came.iter().map(bytes).collect();
     lengths.sort();
     assert_eq!(lengths, [Some(1_024), Some(90 * 1_024)]);
