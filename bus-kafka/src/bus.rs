@@ -47,7 +47,7 @@ impl KafkaBus {
         let traffic = Arc::new(Traffic::default());
         let desk = Desk::open(&options, Arc::clone(&traffic))?;
         let topics = Topics::open(&options, seams.clone(), desk)?;
-        let publisher = Publisher::open(&options, Arc::clone(&traffic))?;
+        let publisher = Publisher::open(&options, seams.clone(), Arc::clone(&traffic))?;
         let capability = capability(&options);
         let shared = Arc::new(Shared { options, seams, traffic, topics, publisher, closing: CancellationToken::new() });
         let (members, consumers) = (Mutex::default(), Mutex::default());
@@ -171,8 +171,8 @@ impl Bus for KafkaBus {
         let hand = member.as_ref().map(|member| member.hand());
         for (partition, position) in positions {
             let window = hand.as_ref().and_then(|hand| hand.window(partition));
-            let watermark = window.and_then(crate::window::Window::watermark).unwrap_or(position.committed);
-            let settled_count = window.map_or(0, crate::window::Window::settled_count);
+            let watermark = window.and_then(crate::hand::Window::watermark).unwrap_or(position.committed);
+            let settled_count = window.map_or(0, crate::hand::Window::settled_count);
             let beyond = usize::try_from(position.high - watermark).unwrap_or_default();
             left_count += beyond.saturating_sub(settled_count);
             depth.in_flight_count += hand.as_ref().map_or(0, |hand| hand.in_hand_count(partition));

@@ -3,9 +3,13 @@
 //! Body and key are the record's own. Id, content type and headers are record headers; a header that
 //! has the name of one of ours, or a name Kafka's client cannot carry, is written under another.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use bus::{Headers, Message, MessageId, MessageKey};
-use bytes::Bytes;
-use rdkafka::message::{BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
+use bytes::{Bytes, BytesMut};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers as _, Message as _, OwnedHeaders};
+
+use crate::names::Names;
 
 /// Our own headers.
 const ID: &str = "x-message-id";
@@ -62,62 +66,127 @@ pub(crate) struct Read {
     pub(crate) fault: Option<String>,
 }
 
-/// Reads what a poll brought.
-pub(crate) fn read(record: &BorrowedMessage<'_>) -> Read {
-    let body = Bytes::copy_from_slice(record.payload().unwrap_or_default());
-    let mut pairs: Vec<(&str, &[u8])> = Vec::new();
-    if let Some(headers) = record.headers() {
-        // librdkafka's names end at a NUL; one that is no UTF-8 would be no Kafka header.
-        pairs.extend(headers.iter().map(|header| (header.key, header.value.unwrap_or_default())));
-    }
-    let place = || format!("{}/{}/{}", record.topic(), record.partition(), record.offset());
-    decode(place, record.key(), &pairs, body)
+/// Small bodies and header values are copied into pieces of this size, several messages to one, which
+/// is there as long as any of it: an allocation each, made by one thread and given back by another,
+/// cost more than all other bookkeeping.
+const CHUNK_BYTES: usize = 32 * 1024;
+
+/// What reading takes along from record to record.
+#[derive(Default)]
+pub(crate) struct Reading {
+    names: Names,
+    chunk: BytesMut,
 }
 
-/// `place` names the record, for one that has no id of ours.
-fn decode(place: impl Fn() -> String, key: Option<&[u8]>, pairs: &[(&str, &[u8])], body: Bytes) -> Read {
-    let broker_id = || MessageId::parse(&place()).expect("a topic's name and two numbers are short and legal");
-    match ours_or_foreign(&broker_id, key, pairs, body.clone()) {
-        Ok(message) => Read { message, fault: None },
-        Err(fault) => {
-            let headers: Headers =
-                pairs.iter().map(|(name, value)| ((*name).to_owned(), Bytes::copy_from_slice(value))).collect();
-            Read { message: Message::foreign(broker_id(), body).with_headers(headers), fault: Some(fault) }
+/// A record without its headers.
+struct Bare<'a> {
+    /// Names the record, for one that has no id of ours.
+    place: (&'a str, i32, i64),
+    key: Option<&'a [u8]>,
+    body: &'a [u8],
+}
+
+impl Reading {
+    /// Reads what a poll brought.
+    pub(crate) fn read(&mut self, record: &BorrowedMessage<'_>) -> Read {
+        let bare = Bare {
+            place: (record.topic(), record.partition(), record.offset()),
+            key: record.key(),
+            body: record.payload().unwrap_or_default(),
+        };
+        match record.headers().map_or_else(|| Ok(Vec::new()), pairs_of) {
+            Ok(pairs) => self.decode(&bare, &pairs),
+            Err(readable) => {
+                let fault = "the name of a header is no UTF-8; that header is lost".to_owned();
+                Read { message: self.raw(&bare, &readable), fault: Some(fault) }
+            }
         }
+    }
+
+    fn decode(&mut self, bare: &Bare<'_>, pairs: &Pairs<'_>) -> Read {
+        match self.ours_or_foreign(bare, pairs) {
+            Ok(message) => Read { message, fault: None },
+            Err(fault) => Read { message: self.raw(bare, pairs), fault: Some(fault) },
+        }
+    }
+
+    /// The record as it is, whatever its headers say.
+    fn raw(&mut self, bare: &Bare<'_>, pairs: &Pairs<'_>) -> Message {
+        let headers: Headers = pairs.iter().map(|(name, value)| ((*name).to_owned(), self.copy(value))).collect();
+        Message::foreign(bare.broker_id(), self.copy(bare.body)).with_headers(headers)
+    }
+
+    fn ours_or_foreign(&mut self, bare: &Bare<'_>, pairs: &Pairs<'_>) -> Result<Message, String> {
+        let (id, content_type) = (text_of(pairs, ID)?, text_of(pairs, CONTENT_TYPE)?);
+        let body = self.copy(bare.body);
+        let mut message = match id {
+            Some(id) => Message::new(MessageId::parse(id).map_err(|error| error.to_string())?, body),
+            None => Message::foreign(bare.broker_id(), body),
+        };
+        if let Some(key) = bare.key.filter(|key| !key.is_empty()) {
+            let key = std::str::from_utf8(key).map_err(|error| format!("the key: {error}"))?;
+            message = message.with_key(MessageKey::new(key).map_err(|error| error.to_string())?);
+        }
+        if let Some(content_type) = content_type {
+            message = message.with_content_type(content_type.to_owned());
+        }
+        let mut headers = Headers::new();
+        for (name, value) in pairs.iter().filter(|(name, _)| *name != ID && *name != CONTENT_TYPE) {
+            let value = self.copy(value);
+            match unescaped(name).filter(|_| id.is_some()) {
+                Some(name) => headers.set(name, value),
+                None => headers.set(self.names.name(name), value),
+            }
+        }
+        Ok(message.with_headers(headers))
+    }
+
+    fn copy(&mut self, bytes: &[u8]) -> Bytes {
+        if bytes.is_empty() {
+            return Bytes::new();
+        }
+        if bytes.len() > CHUNK_BYTES / 8 {
+            return Bytes::copy_from_slice(bytes);
+        }
+        if self.chunk.capacity() < bytes.len() {
+            self.chunk = BytesMut::with_capacity(CHUNK_BYTES);
+        }
+        self.chunk.extend_from_slice(bytes);
+        self.chunk.split().freeze()
     }
 }
 
-fn ours_or_foreign(
-    broker_id: &dyn Fn() -> MessageId,
-    key: Option<&[u8]>,
-    pairs: &[(&str, &[u8])],
-    body: Bytes,
-) -> Result<Message, String> {
-    let text_of = |wanted: &str| {
-        let found = pairs.iter().find(|(name, _)| *name == wanted);
-        found.map(|(_, value)| std::str::from_utf8(value).map_err(|error| format!("the header `{wanted}`: {error}")))
-    };
-    let id = text_of(ID).transpose()?;
-    let mut message = match id {
-        Some(id) => Message::new(MessageId::parse(id).map_err(|error| error.to_string())?, body),
-        None => Message::foreign(broker_id(), body),
-    };
-    if let Some(key) = key.filter(|key| !key.is_empty()) {
-        let key = std::str::from_utf8(key).map_err(|error| format!("the key: {error}"))?;
-        message = message.with_key(MessageKey::new(key).map_err(|error| error.to_string())?);
+impl Bare<'_> {
+    fn broker_id(&self) -> MessageId {
+        let (topic, partition, offset) = self.place;
+        MessageId::parse(&format!("{topic}/{partition}/{offset}"))
+            .expect("a topic's name and two numbers are short and legal")
     }
-    if let Some(content_type) = text_of(CONTENT_TYPE).transpose()? {
-        message = message.with_content_type(content_type.to_owned());
-    }
-    let mut headers = Headers::new();
-    for (name, value) in pairs.iter().filter(|(name, _)| *name != ID && *name != CONTENT_TYPE) {
-        let value = Bytes::copy_from_slice(value);
-        match unescaped(name).filter(|_| name.starts_with(ESCAPE) && id.is_some()) {
-            Some(name) => headers.set(name, value),
-            None => headers.set((*name).to_owned(), value),
+}
+
+type Pairs<'a> = Vec<(&'a str, &'a [u8])>;
+
+/// Names and values; `Err` with those that can be read when the name of one is no UTF-8.
+///
+/// Such a name is against the protocol, yet no broker looks at it, and rdkafka panics when asked for
+/// it: a foreign record must not end the thread that reads. In a program built with `panic = "abort"`
+/// it still does.
+fn pairs_of(headers: &BorrowedHeaders) -> Result<Pairs<'_>, Pairs<'_>> {
+    let count = headers.count();
+    let mut pairs = Vec::with_capacity(count);
+    for index in 0..count {
+        // Nothing is changed by the look, so nothing is left half changed.
+        if let Ok(header) = catch_unwind(AssertUnwindSafe(|| headers.get(index))) {
+            pairs.push((header.key, header.value.unwrap_or_default()));
         }
     }
-    Ok(message.with_headers(headers))
+    if pairs.len() == count { Ok(pairs) } else { Err(pairs) }
+}
+
+fn text_of<'a>(pairs: &Pairs<'a>, wanted: &str) -> Result<Option<&'a str>, String> {
+    let found = pairs.iter().find(|(name, _)| *name == wanted);
+    let text = found.map(|(_, value)| std::str::from_utf8(value));
+    text.transpose().map_err(|error| format!("the header `{wanted}`: {error}"))
 }
 
 #[cfg(test)]
@@ -130,14 +199,13 @@ mod tests {
 
     fn sent_and_read(sent: &Message) -> Read {
         let wire = headers_of(sent);
-        let pairs: Vec<(&str, &[u8])> =
+        let pairs: Pairs<'_> =
             wire.as_borrowed().iter().map(|header| (header.key, header.value.unwrap_or_default())).collect();
-        decode(
-            || "orders/3/1442".to_owned(),
-            sent.key().map(|key| key.as_str().as_bytes()),
-            &pairs,
-            sent.body().clone(),
-        )
+        decode(sent.key().map(|key| key.as_str().as_bytes()), &pairs, sent.body())
+    }
+
+    fn decode(key: Option<&[u8]>, pairs: &Pairs<'_>, body: &[u8]) -> Read {
+        Reading::default().decode(&Bare { place: ("orders", 3, 1_442), key, body }, pairs)
     }
 
     #[test]
@@ -167,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_foreign_message_has_its_place_for_an_id_and_its_headers_as_they_are() {
-        let read = decode(|| "orders/3/1442".to_owned(), Some(b"k"), &[("~~a", b"1")], Bytes::from_static(b"{}"));
+        let read = decode(Some(b"k"), &vec![("~~a", b"1")], b"{}");
         assert!(read.message.is_foreign() && read.fault.is_none());
         assert_eq!(read.message.id().to_string(), "orders/3/1442");
         assert_eq!(read.message.headers().text("~~a"), Some("1"));
@@ -181,7 +249,7 @@ mod tests {
             (None, vec![(ID, &b"\xff"[..])]),
             (None, vec![(CONTENT_TYPE, &b"\xff"[..])]),
         ] {
-            let read = decode(|| "orders/3/1442".to_owned(), key, &pairs, Bytes::from_static(b"raw"));
+            let read = decode(key, &pairs, b"raw");
             assert!(read.fault.is_some(), "{key:?} {pairs:?}");
             assert_eq!((&read.message.body()[..], read.message.headers().count()), (&b"raw"[..], pairs.len()));
         }

@@ -33,6 +33,8 @@ pub(crate) fn undelivered(code: Code) -> PublishOutcome {
         | Code::AllBrokersDown
         | Code::NetworkException
         | Code::NotEnoughReplicasAfterAppend
+        // The producer and the broker disagree about what was written.
+        | Code::OutOfOrderSequenceNumber
         | Code::Unknown
         | Code::Fatal
         | Code::Fail => PublishOutcome::Unknown(error),
@@ -72,6 +74,9 @@ fn kind_of(code: Code) -> ErrorKind {
         | Code::NotEnoughReplicasAfterAppend
         | Code::RebalanceInProgress
         | Code::PurgeQueue
+        // The next publish has another producer.
+        | Code::OutOfOrderSequenceNumber
+        | Code::Fatal
         | Code::Retry
         | Code::SSL => ErrorKind::Unavailable,
         Code::IllegalGeneration | Code::UnknownMemberId | Code::FencedInstanceId | Code::AssignmentLost => {
@@ -119,7 +124,12 @@ mod tests {
 
     #[test]
     fn only_a_clear_no_is_a_refusal() {
-        for code in [Code::MessageTimedOut, Code::PurgeInflight, Code::NotEnoughReplicasAfterAppend] {
+        for code in [
+            Code::MessageTimedOut,
+            Code::PurgeInflight,
+            Code::NotEnoughReplicasAfterAppend,
+            Code::OutOfOrderSequenceNumber,
+        ] {
             assert!(matches!(undelivered(code), PublishOutcome::Unknown(_)), "{code:?}");
         }
         for (code, is_retryable) in

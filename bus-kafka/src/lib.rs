@@ -41,11 +41,13 @@ mod error;
 mod traffic;
 
 mod bus;
+mod declare;
 mod desk;
 mod shared;
 mod topology;
 
 mod convert;
+mod names;
 mod publish;
 
 mod consumer;
@@ -53,10 +55,10 @@ mod hand;
 mod lag;
 mod member;
 mod offsets;
+mod poll;
 mod quarantine;
 mod rebalance;
 mod settle;
-mod window;
 
 pub use crate::backend::KafkaBackend;
 pub use crate::bus::KafkaBus;

@@ -1,43 +1,26 @@
 //! One member of a consumer group: a thread that polls, and what it shares with the receivers.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bus::{Error, ErrorKind, Moment, Result, Subscription};
-use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext as _;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::hand::{Hand, Place};
+use crate::hand::{Hand, Window};
 use crate::lag::PartitionLag;
 use crate::quarantine::Aside;
 use crate::rebalance::Calls;
 use crate::shared::Shared;
-use crate::window::Window;
-use crate::{connect, convert, error};
+use crate::{connect, error};
 
-/// Between a settlement and its commit, at most.
-const COMMIT_PAUSE: Duration = Duration::from_millis(200);
-/// The thread looks after commits this often when nothing else wakes it.
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// Between attempts to send a dead letter.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// How long reading may rest because too much waits here, before partitions are paused: a pause
-/// throws away what librdkafka has fetched, so a short rest is cheaper, and a long one would delay
-/// rebalances.
-const REST_MAX: Duration = Duration::from_millis(500);
-/// Records taken from librdkafka in one go.
-const POLL_COUNT_MAX: usize = 512;
-/// Read and not handed out, beyond which partitions are paused; half of it goes on.
-const FRESH_COUNT_MAX: usize = 4_096;
-const FRESH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What receivers, the polling thread and librdkafka's callbacks share.
 pub(crate) struct Member {
@@ -52,16 +35,18 @@ pub(crate) struct Member {
     pub(crate) joined: CancellationToken,
     /// The thread has ended.
     ended: CancellationToken,
-    bell: Bell,
-    is_leaving: AtomicBool,
-    waits_for_room: AtomicBool,
+    pub(crate) bell: Bell,
+    pub(crate) is_leaving: AtomicBool,
+    pub(crate) waits_for_room: AtomicBool,
+    /// Partitions of the topic when some of them were last assigned; 0 before.
+    partition_count: AtomicI32,
     failure: Mutex<Option<Error>>,
     aside: Mutex<Vec<Aside>>,
 }
 
 /// Wakes the polling thread.
 #[derive(Default)]
-struct Bell {
+pub(crate) struct Bell {
     is_rung: Mutex<bool>,
     rung: Condvar,
 }
@@ -72,7 +57,7 @@ impl Bell {
         self.rung.notify_one();
     }
 
-    fn wait(&self, span: Duration) {
+    pub(crate) fn wait(&self, span: Duration) {
         let is_rung = self.is_rung.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.rung.wait_timeout_while(is_rung, span, |is_rung| !*is_rung);
         *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
@@ -94,6 +79,7 @@ impl Member {
             bell: Bell::default(),
             is_leaving: AtomicBool::new(false),
             waits_for_room: AtomicBool::new(false),
+            partition_count: AtomicI32::new(0),
             failure: Mutex::default(),
             aside: Mutex::default(),
         });
@@ -187,7 +173,7 @@ impl Member {
 
     /// Something was handed out: there is room to read more.
     pub(crate) fn moved_out(&self) {
-        if self.waits_for_room.load(Ordering::Relaxed) && has_room(&self.hand()) {
+        if self.waits_for_room.load(Ordering::Relaxed) && self.hand().has_room() {
             self.bell.ring();
         }
     }
@@ -217,6 +203,16 @@ impl Member {
         }
     }
 
+    /// How many partitions the topic has, as far as this member has seen.
+    pub(crate) fn partition_count(&self) -> Option<i32> {
+        Some(self.partition_count.load(Ordering::Relaxed)).filter(|count| *count > 0)
+    }
+
+    /// Answers what was known before.
+    pub(crate) fn know_partition_count(&self, count: i32) -> Option<i32> {
+        Some(self.partition_count.swap(count, Ordering::Relaxed)).filter(|count| *count > 0)
+    }
+
     /// How far each partition of this member is.
     pub(crate) fn lag(&self) -> Vec<PartitionLag> {
         let now = self.now();
@@ -231,127 +227,4 @@ impl Member {
         };
         hand.windows().map(lag).collect()
     }
-
-    fn poll_until_leaving(self: &Arc<Self>, consumer: BaseConsumer<Calls>) {
-        let mut paused = BTreeSet::new();
-        let mut commit_at = self.now();
-        let mut full_since = None;
-        while !self.is_leaving.load(Ordering::Acquire) {
-            let now = self.now();
-            let is_full = is_full(&self.hand());
-            let since = *full_since.get_or_insert(now);
-            if !is_full {
-                full_since = None;
-            }
-            let is_resting = is_full && paused.is_empty() && now.since(since) < REST_MAX;
-            self.waits_for_room.store(is_full || !paused.is_empty(), Ordering::Relaxed);
-            let is_idle = is_resting || self.read(&consumer) == 0;
-            self.bury_aside();
-            if !is_resting {
-                self.hold_back(&consumer, &mut paused, is_full);
-            }
-            if now >= commit_at {
-                commit_at = now + COMMIT_PAUSE;
-                self.commit(&consumer, &self.positions(&mut self.hand(), None), CommitMode::Async);
-            }
-            if is_idle {
-                self.bell.wait(LOOK_PAUSE);
-            }
-        }
-        let last = {
-            let mut hand = self.hand();
-            let last = self.positions(&mut hand, None);
-            let partitions: Vec<i32> = hand.windows().map(|(partition, _)| partition).collect();
-            partitions.into_iter().for_each(|partition| hand.forget(partition));
-            last
-        };
-        self.commit(&consumer, &last, CommitMode::Sync);
-        // Leaves the group, and serves its last callbacks meanwhile.
-        drop(consumer);
-    }
-
-    /// Takes what librdkafka has, a bounded number at a time, and answers how many that were.
-    fn read(self: &Arc<Self>, consumer: &BaseConsumer<Calls>) -> usize {
-        let mut records: Vec<(Place, convert::Read)> = Vec::new();
-        let mut bytes = 0;
-        let mut empty_count = 0;
-        // A poll that served a callback answers nothing as well: only the second one means empty.
-        while records.len() < POLL_COUNT_MAX && bytes < FRESH_BYTES_MAX / 4 && empty_count < 2 {
-            match consumer.poll(Duration::ZERO) {
-                Some(Ok(record)) => {
-                    bytes += record.payload_len();
-                    records.push(((record.partition(), record.offset()), convert::read(&record)));
-                }
-                Some(Err(failure)) => self.failed(&failure),
-                None => empty_count += 1,
-            }
-        }
-        if records.is_empty() {
-            return 0;
-        }
-        self.shared.traffic.answered();
-        let (count, now) = (records.len(), self.now());
-        let mut unreadable = Vec::new();
-        {
-            let mut hand = self.hand();
-            for (place, convert::Read { message, fault }) in records {
-                let is_new = hand.add(place, message.clone(), fault.is_some(), now);
-                if let Some(fault) = fault.filter(|_| is_new) {
-                    unreadable.push((place, message, fault));
-                }
-            }
-        }
-        for (place, message, fault) in unreadable {
-            self.set_aside(self.unreadable(place, message, &fault, Arc::downgrade(self)));
-        }
-        self.changed.notify_waiters();
-        count
-    }
-
-    /// Pauses partitions while too much waits here, and lets them go on later.
-    fn hold_back(&self, consumer: &BaseConsumer<Calls>, paused: &mut BTreeSet<i32>, is_full: bool) {
-        let window_count_max = self.shared.options.window_count_max;
-        let (pause, resume) = {
-            let hand = self.hand();
-            let has_room = has_room(&hand);
-            paused.retain(|partition| hand.window(*partition).is_some());
-            let mut pause = Vec::new();
-            let mut resume = Vec::new();
-            for (partition, window) in hand.windows() {
-                let is_paused = paused.contains(&partition);
-                if !is_paused && (is_full || window.count() >= window_count_max) {
-                    pause.push(partition);
-                } else if is_paused && has_room && window.count() <= window_count_max / 4 * 3 {
-                    resume.push(partition);
-                }
-            }
-            (pause, resume)
-        };
-        let topic = self.subscription.destination().as_str();
-        let list = |partitions: &[i32]| {
-            let mut list = TopicPartitionList::new();
-            for partition in partitions {
-                list.add_partition(topic, *partition);
-            }
-            list
-        };
-        if !pause.is_empty() && consumer.pause(&list(&pause)).is_ok() {
-            paused.extend(pause);
-        }
-        if !resume.is_empty() && consumer.resume(&list(&resume)).is_ok() {
-            resume.iter().for_each(|partition| {
-                paused.remove(partition);
-            });
-        }
-    }
-}
-
-fn is_full(hand: &Hand) -> bool {
-    let (count, bytes) = hand.fresh();
-    count >= FRESH_COUNT_MAX || bytes >= FRESH_BYTES_MAX
-}
-
-fn has_room(hand: &Hand) -> bool {
-    let (count, bytes) = hand.fresh();
-    count <= FRESH_COUNT_MAX / 2 && bytes <= FRESH_BYTES_MAX / 2
 }

@@ -1,24 +1,42 @@
-//! Offsets settled beyond a watermark, as text in a commit's metadata.
+//! What the next owner of a partition is to know, as text in a commit's metadata.
 //!
 //! Kafka keeps one number for each partition and a short text beside it. The number is the
-//! watermark; the text names what was settled above it, as distances from it: `s1:2-5,9`.
+//! watermark; the text names how many partitions the topic had, and what was settled above the
+//! watermark, as distances from it: `p4 s1:2-5,9`.
 
 use std::ops::RangeInclusive;
 
 /// Brokers keep 4,096 bytes unless told otherwise (`offset.metadata.max.bytes`).
 const TEXT_BYTES_MAX: usize = 3_500;
-const VERSION: &str = "s1:";
+const PARTITIONS: &str = "p";
+const SETTLED: &str = "s1:";
+
+/// What an earlier owner has left.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// How many partitions the topic had.
+    pub(crate) partition_count: Option<i32>,
+    /// What was settled beyond the watermark.
+    pub(crate) settled: Vec<RangeInclusive<i64>>,
+}
 
 /// Writes ascending offsets above `watermark`, as many as there is room for.
-pub(crate) fn write(watermark: i64, settled: impl Iterator<Item = i64>) -> String {
-    let mut text = String::new();
+pub(crate) fn write(partition_count: Option<i32>, watermark: i64, settled: impl Iterator<Item = i64>) -> String {
+    let mut text = partition_count.map(|count| format!("{PARTITIONS}{count}")).unwrap_or_default();
+    let head_bytes = text.len();
     let mut run: Option<(i64, i64)> = None;
     let put = |(first, last): (i64, i64), text: &mut String| {
         let (first, last) = (first - watermark, last - watermark);
         let entry = if first == last { format!("{first}") } else { format!("{first}-{last}") };
         let has_room = text.len() + entry.len() < TEXT_BYTES_MAX;
         if has_room {
-            text.push_str(if text.is_empty() { VERSION } else { "," });
+            let is_first = text.len() == head_bytes;
+            text.push_str(match (is_first, head_bytes) {
+                (true, 0) => "",
+                (true, _) => " ",
+                (false, _) => ",",
+            });
+            text.push_str(if is_first { SETTLED } else { "" });
             text.push_str(&entry);
         }
         has_room
@@ -42,15 +60,23 @@ pub(crate) fn write(watermark: i64, settled: impl Iterator<Item = i64>) -> Strin
 }
 
 /// Reads what [`write`] wrote; a text of somebody else names nothing.
-pub(crate) fn read(watermark: i64, text: &str) -> Vec<RangeInclusive<i64>> {
-    let Some(entries) = text.strip_prefix(VERSION) else { return Vec::new() };
-    let range = |entry: &str| {
-        let (first, last) = entry.split_once('-').unwrap_or((entry, entry));
-        let (first, last) = (first.parse::<i64>().ok()?, last.parse::<i64>().ok()?);
-        let range = watermark.checked_add(first)?..=watermark.checked_add(last)?;
-        (first > 0 && first <= last).then_some(range)
-    };
-    entries.split(',').map_while(range).collect()
+pub(crate) fn read(watermark: i64, text: &str) -> Left {
+    let mut left = Left::default();
+    for part in text.split(' ') {
+        if let Some(entries) = part.strip_prefix(SETTLED) {
+            left.settled = entries.split(',').map_while(|entry| range(watermark, entry)).collect();
+        } else if let Some(count) = part.strip_prefix(PARTITIONS) {
+            left.partition_count = count.parse().ok().filter(|count| *count > 0);
+        }
+    }
+    left
+}
+
+fn range(watermark: i64, entry: &str) -> Option<RangeInclusive<i64>> {
+    let (first, last) = entry.split_once('-').unwrap_or((entry, entry));
+    let (first, last) = (first.parse::<i64>().ok()?, last.parse::<i64>().ok()?);
+    let range = watermark.checked_add(first)?..=watermark.checked_add(last)?;
+    (first > 0 && first <= last).then_some(range)
 }
 
 #[cfg(test)]
@@ -58,26 +84,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settled_offsets_read_back() {
+    fn what_is_left_reads_back() {
         for settled in [vec![], vec![101], vec![102, 103, 104, 107], vec![101, 103, 105]] {
-            let text = write(100, settled.iter().copied());
-            let read: Vec<i64> = read(100, &text).into_iter().flatten().collect();
-            assert_eq!(read, settled, "{text}");
+            for partition_count in [None, Some(4)] {
+                let text = write(partition_count, 100, settled.iter().copied());
+                let left = read(100, &text);
+                assert_eq!(left.partition_count, partition_count, "{text}");
+                assert_eq!(left.settled.into_iter().flatten().collect::<Vec<_>>(), settled, "{text}");
+            }
         }
     }
 
     #[test]
     fn a_text_beyond_its_room_is_cut_between_entries() {
-        let text = write(0, (1..10_000).filter(|offset| offset % 2 == 1));
+        let text = write(Some(1_000), 0, (1..10_000).filter(|offset| offset % 2 == 1));
         assert!(text.len() <= 4_096, "{}", text.len());
-        let read: Vec<i64> = read(0, &text).into_iter().flatten().collect();
+        let read: Vec<i64> = read(0, &text).settled.into_iter().flatten().collect();
         assert!(read.len() > 500 && read.iter().all(|offset| offset % 2 == 1), "{}", read.len());
     }
 
     #[test]
     fn the_text_of_another_client_names_nothing() {
-        for text in ["", "hello", "s2:1", "s1:x", "s1:5-2", "s1:-3"] {
-            assert_eq!(read(7, text), [], "{text}");
+        for text in ["", "hello", "p", "p-1", "px", "s2:1", "s1:x", "s1:5-2", "s1:-3"] {
+            assert_eq!(read(7, text), Left::default(), "{text}");
         }
     }
 }

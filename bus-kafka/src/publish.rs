@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bus::{Destination, Error, ErrorKind, Message, Outgoing, PublishOutcome, Receipt, Result};
+use bus::{ClockExt as _, Destination, Error, ErrorKind, Message, Outgoing, PublishOutcome, Receipt, Result, Seams};
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::Notify;
+use tracing::warn;
 
 use crate::config::KafkaOptions;
 use crate::quarantine::Aside;
@@ -90,37 +91,57 @@ impl ProducerContext for Reports {
     }
 }
 
+type Producer = ThreadedProducer<Reports>;
+
+/// librdkafka frees the room of what it has reported only after the last report of a batch, and tells
+/// nobody then: who waits looks again.
+const ROOM_LOOK_PAUSE: Duration = Duration::from_millis(20);
+
 /// The producer of a bus.
 pub(crate) struct Publisher {
-    /// Taken out at close.
-    producer: Mutex<Option<Arc<ThreadedProducer<Reports>>>>,
+    options: KafkaOptions,
+    seams: Seams,
+    traffic: Arc<Traffic>,
     room: Arc<Room>,
+    /// Another one after a fatal error; taken out at close.
+    producer: Mutex<Option<Arc<Producer>>>,
 }
 
 impl Publisher {
-    pub(crate) fn open(options: &KafkaOptions, traffic: Arc<Traffic>) -> Result<Self> {
-        let room = Arc::<Room>::default();
-        let reports = Reports { traffic, room: Arc::clone(&room) };
-        let producer = ThreadedProducer::from_config_and_context(&connect::producer(options), reports);
-        let producer = producer.map_err(|failure| error::told(&failure, "open"))?;
-        Ok(Self { producer: Mutex::new(Some(Arc::new(producer))), room })
+    pub(crate) fn open(options: &KafkaOptions, seams: Seams, traffic: Arc<Traffic>) -> Result<Self> {
+        let new = Self { options: options.clone(), seams, traffic, room: Arc::default(), producer: Mutex::default() };
+        *new.producer.lock().unwrap_or_else(PoisonError::into_inner) = Some(new.another()?);
+        Ok(new)
     }
 
-    fn producer(&self) -> Result<Arc<ThreadedProducer<Reports>>> {
-        let producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
-        producer.clone().ok_or_else(|| closed("publish"))
+    fn another(&self) -> Result<Arc<Producer>> {
+        let reports = Reports { traffic: Arc::clone(&self.traffic), room: Arc::clone(&self.room) };
+        let producer = ThreadedProducer::from_config_and_context(&connect::producer(&self.options), reports);
+        producer.map(Arc::new).map_err(|failure| error::told(&failure, "open"))
     }
 
-    /// Puts a record into the producer's queue.
-    ///
-    /// # Errors
-    /// [`Throttled`](ErrorKind::Throttled) with the ticket given back when the queue is full.
+    /// The producer. An idempotent one that has lost count of its sequences takes nothing any more: it is
+    /// replaced, and what it had sent is reported to those who wait, as unknown where it does not know.
+    fn producer(&self) -> Result<Arc<Producer>> {
+        let mut producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = producer.as_ref().ok_or_else(|| closed("publish"))?;
+        let Some((code, reason)) = current.client().fatal_error() else { return Ok(Arc::clone(current)) };
+        let another = self.another()?;
+        warn!(?code, reason, "the producer cannot go on; another one takes its place");
+        let old = producer.replace(Arc::clone(&another));
+        drop(producer);
+        // Blocks for half a second at most, should nobody else wait for its reports.
+        drop(old);
+        Ok(another)
+    }
+
+    /// Puts a record into the producer's queue, or gives the ticket back.
     fn send(
-        producer: &ThreadedProducer<Reports>,
+        producer: &Producer,
         destination: &Destination,
         message: &Message,
         ticket: Box<Ticket>,
-    ) -> Result<(), (Error, Box<Ticket>)> {
+    ) -> Result<(), (KafkaError, Box<Ticket>)> {
         let record = BaseRecord::with_opaque_to(destination.as_str(), ticket)
             .payload(&message.body()[..])
             .headers(convert::headers_of(message));
@@ -128,35 +149,36 @@ impl Publisher {
             Some(key) => record.key(key.as_str().as_bytes()),
             None => record,
         };
-        producer.send(record).map_err(|(failure, record)| (error::told(&failure, "publish"), record.delivery_opaque))
+        producer.send(record).map_err(|(failure, record)| (failure, record.delivery_opaque))
     }
 
-    /// The same, waiting for room.
+    /// The same, waiting for room: a full queue is no error.
     async fn send_when_there_is_room(
         &self,
-        producer: &ThreadedProducer<Reports>,
+        producer: &mut Arc<Producer>,
         destination: &Destination,
         message: &Message,
         mut ticket: Box<Ticket>,
-    ) -> Result<(), (Error, Box<Ticket>)> {
+    ) -> Result<()> {
+        let mut waiting = None;
         loop {
             // Made before the attempt, so that no room between it and the wait is missed.
             let changed = self.room.changed.notified();
-            match Self::send(producer, destination, message, ticket) {
-                Err((error, given_back)) if error.kind() == ErrorKind::Throttled => {
-                    ticket = given_back;
-                    let _waiting = Waiting::at(&self.room);
-                    if let Err((error, given_back)) = Self::send(producer, destination, message, ticket) {
-                        if error.kind() != ErrorKind::Throttled {
-                            return Err((error, given_back));
-                        }
-                        ticket = given_back;
-                        changed.await;
-                        continue;
+            let (failure, given_back) = match Self::send(producer, destination, message, ticket) {
+                Ok(()) => return Ok(()),
+                Err(refused) => refused,
+            };
+            ticket = given_back;
+            match failure.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::Fatal) => *producer = self.producer()?,
+                // Reports wake only those that are counted as waiting, so there is one more attempt.
+                Some(RDKafkaErrorCode::QueueFull) => match waiting {
+                    None => waiting = Some(Waiting::at(&self.room)),
+                    Some(_) => {
+                        self.seams.clock.timeout(ROOM_LOOK_PAUSE, changed).await;
                     }
-                    return Ok(());
-                }
-                answer => return answer,
+                },
+                _ => return Err(error::told(&failure, "publish")),
             }
         }
     }
@@ -170,18 +192,16 @@ impl Publisher {
             left: AtomicUsize::new(count),
             done: Notify::new(),
         });
-        let producer = self.producer();
+        let mut producer = self.producer();
         for (place, (destination, message)) in batch.into_iter().enumerate() {
-            let producer = match &producer {
-                Ok(producer) => producer,
-                Err(_) => {
-                    under_way.answer(place, PublishOutcome::Refused(closed("publish")));
-                    continue;
+            let sent = match &mut producer {
+                Ok(producer) => {
+                    let ticket = Box::new(Ticket::Batch(Arc::clone(&under_way), place));
+                    self.send_when_there_is_room(producer, &destination, &message, ticket).await
                 }
+                Err(error) => Err(error::again(error, "publish")),
             };
-            let ticket = Box::new(Ticket::Batch(Arc::clone(&under_way), place));
-            let sent = self.send_when_there_is_room(producer, &destination, &message, ticket).await;
-            if let Err((error, _)) = sent {
+            if let Err(error) = sent {
                 let error = error.with("destination", &destination).with("message_id", message.id());
                 under_way.answer(place, PublishOutcome::Refused(error));
             }
@@ -206,8 +226,8 @@ impl Publisher {
             Err(error) => return Err((error, aside)),
         };
         let sent = Self::send(&producer, grave, message, Box::new(Ticket::Aside(aside)));
-        sent.map_err(|(error, ticket)| match *ticket {
-            Ticket::Aside(aside) => (error, aside),
+        sent.map_err(|(failure, ticket)| match *ticket {
+            Ticket::Aside(aside) => (error::told(&failure, "settle"), aside),
             Ticket::Batch(..) => unreachable!("the ticket that was given"),
         })
     }

@@ -11,9 +11,8 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tracing::{info, warn};
 
-use crate::hand::Hand;
+use crate::hand::{Hand, Window};
 use crate::member::Member;
-use crate::window::Window;
 use crate::{desk, error, offsets};
 
 /// How long the question what earlier members have settled may take.
@@ -22,21 +21,15 @@ const COMMITTED_MAX: Duration = Duration::from_secs(5);
 impl Member {
     /// What is to be committed, of some partitions or of all that changed.
     pub(crate) fn positions(&self, hand: &mut Hand, of: Option<&BTreeSet<i32>>) -> TopicPartitionList {
-        let dirty = std::mem::take(&mut hand.dirty);
+        let partition_count = self.partition_count();
         let mut list = TopicPartitionList::new();
-        for (partition, window) in hand.windows() {
-            let is_asked = of.is_none_or(|of| of.contains(&partition));
-            if let (true, true, Some(watermark)) = (is_asked, dirty.contains(&partition), window.watermark()) {
+        for (partition, window) in hand.cleaned(of) {
+            if let Some(watermark) = window.watermark() {
                 let mut element = list.add_partition(self.subscription.destination().as_str(), partition);
                 // An offset of a window is one of the broker's.
                 let _ = element.set_offset(Offset::Offset(watermark));
-                if window.settled_count() > 0 || window.has_earlier() {
-                    element.set_metadata(offsets::write(watermark, window.settled()));
-                }
+                element.set_metadata(offsets::write(partition_count, watermark, window.settled()));
             }
-        }
-        if let Some(of) = of {
-            hand.dirty = dirty.into_iter().filter(|partition| !of.contains(partition)).collect();
         }
         list
     }
@@ -57,22 +50,20 @@ impl Member {
         warn!(%error, "offsets were not committed");
         let mut hand = self.hand();
         for element in positions.elements() {
-            if hand.window(element.partition()).is_some() {
-                hand.dirty.insert(element.partition());
-            }
+            hand.soil(element.partition());
         }
     }
 
     fn assigned(&self, consumer: &BaseConsumer<Calls>, list: &TopicPartitionList) {
         let partitions: Vec<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
         info!(subscription = %self.subscription, ?partitions, "assigned");
-        let mut settled_before = BTreeMap::new();
+        let mut left = BTreeMap::new();
         if !partitions.is_empty() {
             match consumer.committed_offsets(list.clone(), COMMITTED_MAX) {
                 Ok(committed) => {
                     for element in committed.elements() {
                         if let Offset::Offset(watermark) = element.offset() {
-                            settled_before.insert(element.partition(), offsets::read(watermark, element.metadata()));
+                            left.insert(element.partition(), offsets::read(watermark, element.metadata()));
                         }
                     }
                 }
@@ -82,9 +73,30 @@ impl Member {
                 }
             }
         }
+        if !partitions.is_empty() {
+            self.compare_partitions(consumer, left.values().filter_map(|left| left.partition_count).max());
+        }
         let mut hand = self.hand();
         for partition in partitions {
-            hand.assign(partition, Window::after(settled_before.remove(&partition).unwrap_or_default()));
+            hand.assign(partition, Window::after(left.remove(&partition).unwrap_or_default().settled));
+        }
+    }
+
+    /// Tells when the topic has other partitions than at the last commit, or than this member knew.
+    fn compare_partitions(&self, consumer: &BaseConsumer<Calls>, committed: Option<i32>) {
+        let topic = self.subscription.destination().as_str();
+        let Ok(metadata) = consumer.fetch_metadata(Some(topic), COMMITTED_MAX) else { return };
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let Some(count) = found.and_then(|found| i32::try_from(found.partitions().len()).ok()) else { return };
+        let before = self.know_partition_count(count).max(committed);
+        if count > 0
+            && let Some(before) = before.filter(|before| *before != count)
+        {
+            warn!(
+                subscription = %self.subscription, before, count,
+                "the topic's number of partitions was changed: its keys have moved, so messages of one key sent before \
+                 and after that may be handled out of order, or at the same time, until all of before is settled"
+            );
         }
     }
 

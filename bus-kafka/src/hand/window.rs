@@ -87,11 +87,6 @@ impl Window {
         read.chain(self.settled_before.iter().cloned().flatten().filter(move |offset| *offset >= next))
     }
 
-    /// Whether an earlier owner's settlements are yet to be read.
-    pub(crate) fn has_earlier(&self) -> bool {
-        !self.settled_before.is_empty()
-    }
-
     pub(crate) fn settled_count(&self) -> usize {
         self.settled_count
     }

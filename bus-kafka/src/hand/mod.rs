@@ -1,21 +1,25 @@
-//! What a member has: the windows of its partitions, what waits to be handed out, and what is in
-//! whose hand. Without I/O and without a clock.
-//!
-//! A message with a key is handed out when nothing of its key is in hand, or when all of it that is
-//! comes before it and is with the same receiver. What may not go yet is parked in the key's lane,
-//! and lanes with nothing in hand give theirs back in order.
+//! What a member has: its partitions, what waits to be handed out, and what is in whose hand.
+//! Without I/O and without a clock.
+
+mod assignment;
+mod lanes;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bus::{Message, MessageKey, Moment, Token};
-use rustc_hash::FxHashMap;
+use bus::{Message, Moment, Token};
 use slab::Slab;
 
-use crate::window::Window;
+use self::assignment::Assignment;
+use self::lanes::LaneId;
+pub(crate) use self::window::Window;
 
 /// A partition and an offset in it.
 pub(crate) type Place = (i32, i64);
-type LaneKey = (i32, MessageKey);
+
+/// Read and not handed out, beyond which reading stops; half of it goes on.
+const FRESH_COUNT_MAX: usize = 4_096;
+const FRESH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// One receiver of the member.
 pub(crate) struct Reader {
@@ -29,23 +33,13 @@ struct Held {
     epoch: u64,
     reader: u64,
     place: Place,
-    key: Option<MessageKey>,
-}
-
-/// The messages of one key and partition that are not settled and not among the fresh.
-#[derive(Default)]
-struct Lane {
-    holder: u64,
-    /// Ascending.
-    in_hand: Vec<i64>,
-    parked: BTreeSet<i64>,
-    delayed_count: usize,
+    lane: Option<LaneId>,
 }
 
 /// Everything a member has, behind one lock, which is never held over I/O.
 #[derive(Default)]
 pub(crate) struct Hand {
-    windows: BTreeMap<i32, Window>,
+    partitions: BTreeMap<i32, Assignment>,
     readers: BTreeMap<u64, Reader>,
     held: Slab<Held>,
     last_epoch: u64,
@@ -55,10 +49,6 @@ pub(crate) struct Hand {
     /// To be handed out before anything fresh.
     returned: BTreeSet<Place>,
     delayed: BTreeSet<(Moment, Place)>,
-    lanes: FxHashMap<LaneKey, Lane>,
-    /// Partitions on their way to another member: nothing more of them is handed out.
-    leaving: BTreeSet<i32>,
-    pub(crate) dirty: BTreeSet<i32>,
 }
 
 /// What is handed out, before it becomes a delivery.
@@ -89,29 +79,30 @@ impl Hand {
     /// A partition is ours from now on.
     pub(crate) fn assign(&mut self, partition: i32, window: Window) {
         self.forget(partition);
-        self.windows.insert(partition, window);
+        self.partitions.insert(partition, Assignment::of(window));
     }
 
     /// A partition is to be taken away: what waits of it waits no more.
     pub(crate) fn begin_to_leave(&mut self, partition: i32) {
-        self.leaving.insert(partition);
+        if let Some(known) = self.partitions.get_mut(&partition) {
+            known.is_leaving = true;
+        }
     }
 
     /// How many messages of leaving partitions are in hand.
     pub(crate) fn leaving_count(&self) -> usize {
-        self.held.iter().filter(|(_, held)| self.leaving.contains(&held.place.0)).count()
+        self.partitions.values().filter(|known| known.is_leaving).map(|known| known.in_hand_count).sum()
     }
 
     /// A partition is no longer ours: what is in hand of it is lost.
     pub(crate) fn forget(&mut self, partition: i32) {
-        self.windows.remove(&partition);
-        self.leaving.remove(&partition);
-        self.dirty.remove(&partition);
+        if self.partitions.remove(&partition).is_none() {
+            return;
+        }
         self.fresh.retain(|(place, _)| place.0 != partition);
         self.fresh_bytes = self.fresh.iter().map(|(_, bytes)| bytes).sum();
         self.returned.retain(|place| place.0 != partition);
         self.delayed.retain(|(_, place)| place.0 != partition);
-        self.lanes.retain(|(of, _), _| *of != partition);
         let gone: Vec<usize> =
             self.held.iter().filter(|(_, held)| held.place.0 == partition).map(|(slot, _)| slot).collect();
         for slot in gone {
@@ -124,33 +115,52 @@ impl Hand {
     }
 
     pub(crate) fn windows(&self) -> impl Iterator<Item = (i32, &Window)> {
-        self.windows.iter().map(|(partition, window)| (*partition, window))
+        self.partitions.iter().map(|(partition, known)| (*partition, &known.window))
     }
 
     pub(crate) fn window(&self, partition: i32) -> Option<&Window> {
-        self.windows.get(&partition)
+        self.partitions.get(&partition).map(|known| &known.window)
+    }
+
+    /// There is something to commit of a partition, again.
+    pub(crate) fn soil(&mut self, partition: i32) {
+        if let Some(known) = self.partitions.get_mut(&partition) {
+            known.is_dirty = true;
+        }
+    }
+
+    /// The windows of some partitions, or of all, of which there is something new to commit; from now
+    /// on there is not.
+    pub(crate) fn cleaned(&mut self, of: Option<&BTreeSet<i32>>) -> impl Iterator<Item = (i32, &Window)> {
+        self.partitions.iter_mut().filter_map(move |(partition, known)| {
+            let is_asked = of.is_none_or(|of| of.contains(partition));
+            (is_asked && std::mem::take(&mut known.is_dirty)).then_some((*partition, &known.window))
+        })
     }
 
     /// A message was read. One that is set aside is settled by somebody else than a receiver. Answers
     /// whether it is new and unsettled.
     pub(crate) fn add(&mut self, place: Place, message: Message, is_set_aside: bool, now: Moment) -> bool {
-        let Some(window) = self.windows.get_mut(&place.0) else { return false };
+        let Some(known) = self.partitions.get_mut(&place.0) else { return false };
         let bytes = message.body().len();
-        if window.add(place.1, message, now) {
-            if !is_set_aside {
-                self.fresh.push_back((place, bytes));
-                self.fresh_bytes += bytes;
-            }
-            true
-        } else {
-            self.dirty.insert(place.0);
-            false
+        let is_new = known.window.add(place.1, message, now);
+        if !is_new {
+            known.is_dirty = true;
+        } else if !is_set_aside {
+            self.fresh.push_back((place, bytes));
+            self.fresh_bytes += bytes;
         }
+        is_new
     }
 
-    /// How many messages wait and were never handed out, and the bytes of their bodies.
-    pub(crate) fn fresh(&self) -> (usize, usize) {
-        (self.fresh.len(), self.fresh_bytes)
+    /// Whether so much waits that was never handed out that reading is to stop.
+    pub(crate) fn is_full(&self) -> bool {
+        self.fresh.len() >= FRESH_COUNT_MAX || self.fresh_bytes >= FRESH_BYTES_MAX
+    }
+
+    /// Whether reading, once stopped, may go on.
+    pub(crate) fn has_room(&self) -> bool {
+        self.fresh.len() <= FRESH_COUNT_MAX / 2 && self.fresh_bytes <= FRESH_BYTES_MAX / 2
     }
 
     fn next_place(&mut self) -> Option<Place> {
@@ -162,7 +172,7 @@ impl Hand {
     }
 
     pub(crate) fn in_hand_count(&self, partition: i32) -> usize {
-        self.held.iter().filter(|(_, held)| held.place.0 == partition).count()
+        self.partitions.get(&partition).map_or(0, |known| known.in_hand_count)
     }
 
     pub(crate) fn delayed_count(&self) -> usize {
@@ -183,20 +193,13 @@ impl Hand {
         while out.len() < max
             && let Some(place) = self.next_place()
         {
-            if self.leaving.contains(&place.0) {
-                continue;
-            }
-            let Some(message) = self.windows.get(&place.0).and_then(|window| window.message(place.1)).cloned() else {
-                continue;
-            };
-            if let Some(key) = message.key()
-                && !self.enters_lane(key, place, reader)
-            {
-                continue;
-            }
+            let Some(known) = self.partitions.get_mut(&place.0).filter(|known| !known.is_leaving) else { continue };
+            let Some(message) = known.window.message(place.1).cloned() else { continue };
+            let Ok(lane) = known.enter(message.key(), place.1, reader) else { continue };
+            known.in_hand_count += 1;
             self.last_epoch += 1;
             let epoch = self.last_epoch;
-            let slot = self.held.insert(Held { epoch, reader, place, key: message.key().cloned() });
+            let slot = self.held.insert(Held { epoch, reader, place, lane });
             out.push(Out { token: Token { slot: slot as u64, epoch }, message });
         }
         if let Some(known) = self.readers.get_mut(&reader) {
@@ -205,50 +208,16 @@ impl Hand {
         out
     }
 
-    /// Whether a message may go to `reader` now; otherwise it is parked.
-    fn enters_lane(&mut self, key: &MessageKey, place: Place, reader: u64) -> bool {
-        let lane = self.lanes.entry((place.0, key.clone())).or_default();
-        let is_next = lane.parked.first().is_none_or(|first| place.1 < *first);
-        let is_free = lane.in_hand.last().is_none_or(|last| lane.holder == reader && *last < place.1);
-        if is_next && is_free {
-            lane.holder = reader;
-            lane.in_hand.push(place.1);
-            return true;
-        }
-        lane.parked.insert(place.1);
-        false
-    }
-
     fn end_delays(&mut self, now: Moment) {
-        while let Some((due, place)) = self.delayed.first().copied()
+        while let Some((due, (partition, offset))) = self.delayed.first().copied()
             && due <= now
         {
             self.delayed.pop_first();
-            let message = self.windows.get(&place.0).and_then(|window| window.message(place.1));
-            match message.and_then(Message::key).cloned() {
-                None => {
-                    self.returned.insert(place);
-                }
-                Some(key) => {
-                    let lane_key = (place.0, key);
-                    if let Some(lane) = self.lanes.get_mut(&lane_key) {
-                        lane.delayed_count -= 1;
-                    }
-                    self.free(&lane_key);
-                }
+            if let Some(known) = self.partitions.get_mut(&partition) {
+                let free = known.end_delay(offset);
+                self.returned.extend(free.into_iter().map(|offset| (partition, offset)));
             }
         }
-    }
-
-    /// Gives what is parked in a lane back to be handed out, once nothing of it is in hand or delayed.
-    fn free(&mut self, lane_key: &LaneKey) {
-        let Some(lane) = self.lanes.get_mut(lane_key) else { return };
-        if !lane.in_hand.is_empty() || lane.delayed_count > 0 {
-            return;
-        }
-        let partition = lane_key.0;
-        self.returned.extend(std::mem::take(&mut lane.parked).into_iter().map(|offset| (partition, offset)));
-        self.lanes.remove(lane_key);
     }
 
     fn held(&self, reader: u64, token: Token) -> Option<&Held> {
@@ -259,65 +228,58 @@ impl Hand {
     /// The message of a delivery that is with `reader`.
     pub(crate) fn message(&self, reader: u64, token: Token) -> Option<&Message> {
         let (partition, offset) = self.held(reader, token)?.place;
-        self.windows.get(&partition)?.message(offset)
+        self.window(partition)?.message(offset)
     }
 
-    fn take(&mut self, reader: u64, token: Token) -> Option<Held> {
+    fn take(&mut self, reader: u64, token: Token) -> Option<(Held, &mut Assignment)> {
         self.held(reader, token)?;
         let held = self.held.try_remove(usize::try_from(token.slot).ok()?)?;
         if let Some(reader) = self.readers.get_mut(&reader) {
             reader.held_count -= 1;
         }
-        Some(held)
+        let known = self.partitions.get_mut(&held.place.0)?;
+        known.in_hand_count -= 1;
+        Some((held, known))
     }
 
     /// Settles a delivery for good; answers whether it was with `reader`.
     pub(crate) fn settle(&mut self, reader: u64, token: Token) -> bool {
-        let Some(held) = self.take(reader, token) else { return false };
-        self.settle_place(held.place);
-        if let Some(key) = held.key {
-            self.leave_lane(&(held.place.0, key), held.place.1);
+        let Some((Held { place: (partition, offset), lane, .. }, known)) = self.take(reader, token) else {
+            return false;
+        };
+        known.settle(offset);
+        if let Some(lane) = lane {
+            let free = known.lanes.settle(lane);
+            self.returned.extend(free.into_iter().map(|offset| (partition, offset)));
         }
         true
     }
 
     /// Settles what is in nobody's hand.
-    pub(crate) fn settle_place(&mut self, place: Place) {
-        if let Some(window) = self.windows.get_mut(&place.0) {
-            window.settle(place.1);
-            self.dirty.insert(place.0);
+    pub(crate) fn settle_place(&mut self, (partition, offset): Place) {
+        if let Some(known) = self.partitions.get_mut(&partition) {
+            known.settle(offset);
         }
     }
 
     /// Takes a delivery back, to be handed out again at `due` or, without it, as soon as may be;
     /// answers whether it was with `reader`.
     pub(crate) fn give_back(&mut self, reader: u64, token: Token, due: Option<Moment>) -> bool {
-        let Some(held) = self.take(reader, token) else { return false };
-        let place = held.place;
-        if let Some(due) = due {
-            self.delayed.insert((due, place));
-        }
-        match held.key {
-            Some(key) => {
-                let lane_key = (place.0, key);
-                let lane = self.lanes.entry(lane_key.clone()).or_default();
-                lane.parked.insert(place.1);
-                lane.delayed_count += usize::from(due.is_some());
-                self.leave_lane(&lane_key, place.1);
+        let Some((Held { place, lane, .. }, known)) = self.take(reader, token) else { return false };
+        match lane {
+            Some(lane) => {
+                let free = known.lanes.give_back(lane, place.1, due.is_some());
+                self.returned.extend(free.into_iter().map(|offset| (place.0, offset)));
             }
             None if due.is_none() => {
                 self.returned.insert(place);
             }
             None => {}
         }
-        true
-    }
-
-    fn leave_lane(&mut self, lane_key: &LaneKey, offset: i64) {
-        if let Some(lane) = self.lanes.get_mut(lane_key) {
-            lane.in_hand.retain(|held| *held != offset);
+        if let Some(due) = due {
+            self.delayed.insert((due, place));
         }
-        self.free(lane_key);
+        true
     }
 
     /// A receiver ends: what it has is given back, and named, for it is lost to the receiver.
@@ -337,5 +299,4 @@ impl Hand {
 }
 
 #[cfg(test)]
-#[path = "hand_tests.rs"]
 mod tests;

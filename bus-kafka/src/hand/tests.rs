@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bus::MessageId;
+use bus::{MessageId, MessageKey};
 
 use super::*;
 

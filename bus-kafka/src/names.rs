@@ -1,0 +1,68 @@
+//! Header names, each kept once.
+//!
+//! The same few names come with every message. Kept for good they cost a message no allocation, and
+//! none that one thread makes and another gives back. How many are kept is bounded, for foreign
+//! producers may make names up.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use rustc_hash::FxHashSet;
+
+/// Names kept for the life of the process: with their lengths 8 KiB at most.
+const KEPT_COUNT_MAX: usize = 128;
+const KEPT_BYTES_MAX: usize = 64;
+
+static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+
+/// The names that one reader has met, found without a lock.
+#[derive(Default)]
+pub(crate) struct Names(FxHashSet<&'static str>);
+
+impl Names {
+    /// The name, without an allocation where it is one of those that are kept.
+    pub(crate) fn name(&mut self, name: &str) -> Cow<'static, str> {
+        if let Some(known) = self.0.get(name) {
+            return Cow::Borrowed(known);
+        }
+        match kept(name) {
+            Some(kept) => {
+                self.0.insert(kept);
+                Cow::Borrowed(kept)
+            }
+            None => Cow::Owned(name.to_owned()),
+        }
+    }
+}
+
+fn kept(name: &str) -> Option<&'static str> {
+    let mut all = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = all.get(name) {
+        return Some(known);
+    }
+    if all.len() >= KEPT_COUNT_MAX || name.len() > KEPT_BYTES_MAX {
+        return None;
+    }
+    let name: &'static str = Box::leak(name.into());
+    all.insert(name);
+    Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_reads_as_it_is_and_few_are_kept() {
+        let mut names = Names::default();
+        for number in 0..10 * KEPT_COUNT_MAX {
+            let name = format!("name-{number}");
+            assert_eq!(names.name(&name), name);
+            assert_eq!(names.name(&name), name, "again");
+        }
+        let long = "x".repeat(KEPT_BYTES_MAX + 1);
+        assert!(matches!(names.name(&long), Cow::Owned(name) if name == long));
+        assert!(names.0.len() <= KEPT_COUNT_MAX, "{}", names.0.len());
+    }
+}

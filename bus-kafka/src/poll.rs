@@ -1,0 +1,145 @@
+//! The thread of a member: it polls, whatever happens, and stops reading while too much waits here.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::message::Message as _;
+
+use crate::convert::{Read, Reading};
+use crate::hand::Place;
+use crate::member::Member;
+use crate::rebalance::Calls;
+
+/// Between a settlement and its commit, at most.
+const COMMIT_PAUSE: Duration = Duration::from_millis(200);
+/// The thread looks after commits this often when nothing else wakes it.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+/// How long reading may rest because too much waits here, before partitions are paused: a pause
+/// throws away what librdkafka has fetched, so a short rest is cheaper, and a long one would delay
+/// rebalances.
+const REST_MAX: Duration = Duration::from_millis(500);
+/// Records taken from librdkafka in one go.
+const POLL_COUNT_MAX: usize = 512;
+const POLL_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+impl Member {
+    pub(crate) fn poll_until_leaving(self: &Arc<Self>, consumer: BaseConsumer<Calls>) {
+        let mut reading = Reading::default();
+        let mut paused = BTreeSet::new();
+        let mut commit_at = self.now();
+        let mut full_since = None;
+        while !self.is_leaving.load(Ordering::Acquire) {
+            let now = self.now();
+            let is_full = self.hand().is_full();
+            let since = *full_since.get_or_insert(now);
+            if !is_full {
+                full_since = None;
+            }
+            let is_resting = is_full && paused.is_empty() && now.since(since) < REST_MAX;
+            self.waits_for_room.store(is_full || !paused.is_empty(), Ordering::Relaxed);
+            let is_idle = is_resting || self.read(&consumer, &mut reading) == 0;
+            self.bury_aside();
+            if !is_resting {
+                self.hold_back(&consumer, &mut paused, is_full);
+            }
+            if now >= commit_at {
+                commit_at = now + COMMIT_PAUSE;
+                self.commit(&consumer, &self.positions(&mut self.hand(), None), CommitMode::Async);
+            }
+            if is_idle {
+                self.bell.wait(LOOK_PAUSE);
+            }
+        }
+        let last = {
+            let mut hand = self.hand();
+            let last = self.positions(&mut hand, None);
+            let partitions: Vec<i32> = hand.windows().map(|(partition, _)| partition).collect();
+            partitions.into_iter().for_each(|partition| hand.forget(partition));
+            last
+        };
+        self.commit(&consumer, &last, CommitMode::Sync);
+        // Leaves the group, and serves its last callbacks meanwhile.
+        drop(consumer);
+    }
+
+    /// Takes what librdkafka has, a bounded number at a time, and answers how many that were.
+    fn read(self: &Arc<Self>, consumer: &BaseConsumer<Calls>, reading: &mut Reading) -> usize {
+        let mut records: Vec<(Place, Read)> = Vec::new();
+        let mut bytes = 0;
+        let mut empty_count = 0;
+        // A poll that served a callback answers nothing as well: only the second one means empty.
+        while records.len() < POLL_COUNT_MAX && bytes < POLL_BYTES_MAX && empty_count < 2 {
+            match consumer.poll(Duration::ZERO) {
+                Some(Ok(record)) => {
+                    bytes += record.payload_len();
+                    records.push(((record.partition(), record.offset()), reading.read(&record)));
+                }
+                Some(Err(failure)) => self.failed(&failure),
+                None => empty_count += 1,
+            }
+        }
+        if records.is_empty() {
+            return 0;
+        }
+        self.shared.traffic.answered();
+        let (count, now) = (records.len(), self.now());
+        let mut unreadable = Vec::new();
+        {
+            let mut hand = self.hand();
+            for (place, Read { message, fault }) in records {
+                let raw = fault.map(|fault| (message.clone(), fault));
+                if hand.add(place, message, raw.is_some(), now)
+                    && let Some((message, fault)) = raw
+                {
+                    unreadable.push((place, message, fault));
+                }
+            }
+        }
+        for (place, message, fault) in unreadable {
+            self.set_aside(self.unreadable(place, message, &fault, Arc::downgrade(self)));
+        }
+        self.changed.notify_waiters();
+        count
+    }
+
+    /// Pauses partitions while too much waits here, and lets them go on later.
+    fn hold_back(&self, consumer: &BaseConsumer<Calls>, paused: &mut BTreeSet<i32>, is_full: bool) {
+        let window_count_max = self.shared.options.window_count_max;
+        let (pause, resume) = {
+            let hand = self.hand();
+            let has_room = hand.has_room();
+            paused.retain(|partition| hand.window(*partition).is_some());
+            let mut pause = Vec::new();
+            let mut resume = Vec::new();
+            for (partition, window) in hand.windows() {
+                let is_paused = paused.contains(&partition);
+                if !is_paused && (is_full || window.count() >= window_count_max) {
+                    pause.push(partition);
+                } else if is_paused && has_room && window.count() <= window_count_max / 4 * 3 {
+                    resume.push(partition);
+                }
+            }
+            (pause, resume)
+        };
+        let topic = self.subscription.destination().as_str();
+        let list = |partitions: &[i32]| {
+            let mut list = TopicPartitionList::new();
+            for partition in partitions {
+                list.add_partition(topic, *partition);
+            }
+            list
+        };
+        if !pause.is_empty() && consumer.pause(&list(&pause)).is_ok() {
+            paused.extend(pause);
+        }
+        if !resume.is_empty() && consumer.resume(&list(&resume)).is_ok() {
+            resume.iter().for_each(|partition| {
+                paused.remove(partition);
+            });
+        }
+    }
+}
