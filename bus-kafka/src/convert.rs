@@ -112,13 +112,14 @@ impl Reading {
 
     /// The record as it is, whatever its headers say.
     fn raw(&mut self, bare: &Bare<'_>, pairs: &Pairs<'_>) -> Message {
-        let headers: Headers = pairs.iter().map(|(name, value)| ((*name).to_owned(), self.copy(value))).collect();
-        Message::foreign(bare.broker_id(), self.copy(bare.body)).with_headers(headers)
+        let (body, values) = self.copy(bare.body, pairs);
+        let headers: Headers = pairs.iter().zip(values).map(|((name, _), value)| ((*name).to_owned(), value)).collect();
+        Message::foreign(bare.broker_id(), body).with_headers(headers)
     }
 
     fn ours_or_foreign(&mut self, bare: &Bare<'_>, pairs: &Pairs<'_>) -> Result<Message, String> {
         let (id, content_type) = (text_of(pairs, ID)?, text_of(pairs, CONTENT_TYPE)?);
-        let body = self.copy(bare.body);
+        let (body, values) = self.copy(bare.body, pairs);
         let mut message = match id {
             Some(id) => Message::new(MessageId::parse(id).map_err(|error| error.to_string())?, body),
             None => Message::foreign(bare.broker_id(), body),
@@ -131,8 +132,8 @@ impl Reading {
             message = message.with_content_type(content_type.to_owned());
         }
         let mut headers = Headers::new();
-        for (name, value) in pairs.iter().filter(|(name, _)| *name != ID && *name != CONTENT_TYPE) {
-            let value = self.copy(value);
+        for ((name, _), value) in pairs.iter().zip(values).filter(|((name, _), _)| *name != ID && *name != CONTENT_TYPE)
+        {
             match unescaped(name).filter(|_| id.is_some()) {
                 Some(name) => headers.set(name, value),
                 None => headers.set(self.names.name(name), value),
@@ -141,17 +142,28 @@ impl Reading {
         Ok(message.with_headers(headers))
     }
 
-    fn copy(&mut self, bytes: &[u8]) -> Bytes {
-        if bytes.is_empty() {
-            return Bytes::new();
+    /// A body, and the values of all headers.
+    fn copy<'a>(&mut self, body: &[u8], pairs: &'a Pairs<'_>) -> (Bytes, impl Iterator<Item = Bytes> + use<'a>) {
+        let count = body.len() + pairs.iter().map(|(_, value)| value.len()).sum::<usize>();
+        if self.chunk.capacity() < count {
+            // What is large has memory of its own, and leaves the rest of the chunk to others.
+            let is_large = count > CHUNK_BYTES / 8;
+            let new = BytesMut::with_capacity(if is_large { count } else { CHUNK_BYTES });
+            let old = std::mem::replace(&mut self.chunk, new);
+            let all = self.fill(body, pairs);
+            if is_large {
+                self.chunk = old;
+            }
+            return split(all, body.len(), pairs);
         }
-        if bytes.len() > CHUNK_BYTES / 8 {
-            return Bytes::copy_from_slice(bytes);
+        split(self.fill(body, pairs), body.len(), pairs)
+    }
+
+    fn fill(&mut self, body: &[u8], pairs: &Pairs<'_>) -> Bytes {
+        self.chunk.extend_from_slice(body);
+        for (_, value) in pairs {
+            self.chunk.extend_from_slice(value);
         }
-        if self.chunk.capacity() < bytes.len() {
-            self.chunk = BytesMut::with_capacity(CHUNK_BYTES);
-        }
-        self.chunk.extend_from_slice(bytes);
         self.chunk.split().freeze()
     }
 }
@@ -181,6 +193,18 @@ fn pairs_of(headers: &BorrowedHeaders) -> Result<Pairs<'_>, Pairs<'_>> {
         }
     }
     if pairs.len() == count { Ok(pairs) } else { Err(pairs) }
+}
+
+/// Takes apart what lies in one piece: a body, and behind it the values of headers.
+fn split<'a>(all: Bytes, body_bytes: usize, pairs: &'a Pairs<'_>) -> (Bytes, impl Iterator<Item = Bytes> + use<'a>) {
+    let body = all.slice(..body_bytes);
+    let mut at = body_bytes;
+    let values = pairs.iter().map(move |(_, value)| {
+        let from = at;
+        at += value.len();
+        all.slice(from..at)
+    });
+    (body, values)
 }
 
 fn text_of<'a>(pairs: &Pairs<'a>, wanted: &str) -> Result<Option<&'a str>, String> {

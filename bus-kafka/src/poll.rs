@@ -28,7 +28,7 @@ const POLL_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 impl Member {
     pub(crate) fn poll_until_leaving(self: &Arc<Self>, consumer: BaseConsumer<Calls>) {
-        let mut reading = Reading::default();
+        let (mut reading, mut records) = (Reading::default(), Vec::with_capacity(POLL_COUNT_MAX));
         let mut paused = BTreeSet::new();
         let mut commit_at = self.now();
         let mut full_since = None;
@@ -41,7 +41,7 @@ impl Member {
             }
             let is_resting = is_full && paused.is_empty() && now.since(since) < REST_MAX;
             self.waits_for_room.store(is_full || !paused.is_empty(), Ordering::Relaxed);
-            let is_idle = is_resting || self.read(&consumer, &mut reading) == 0;
+            let is_idle = is_resting || self.read(&consumer, &mut reading, &mut records) == 0;
             self.bury_aside();
             if !is_resting {
                 self.hold_back(&consumer, &mut paused, is_full);
@@ -67,12 +67,17 @@ impl Member {
     }
 
     /// Takes what librdkafka has, a bounded number at a time, and answers how many that were.
-    fn read(self: &Arc<Self>, consumer: &BaseConsumer<Calls>, reading: &mut Reading) -> usize {
-        let mut records: Vec<(Place, Read)> = Vec::new();
+    fn read(
+        self: &Arc<Self>,
+        consumer: &BaseConsumer<Calls>,
+        reading: &mut Reading,
+        records: &mut Vec<(Place, Read)>,
+    ) -> usize {
         let mut bytes = 0;
         let mut empty_count = 0;
+        let count_max = POLL_COUNT_MAX.min(self.shared.options.window_count_max);
         // A poll that served a callback answers nothing as well: only the second one means empty.
-        while records.len() < POLL_COUNT_MAX && bytes < POLL_BYTES_MAX && empty_count < 2 {
+        while records.len() < count_max && bytes < POLL_BYTES_MAX && empty_count < 2 {
             match consumer.poll(Duration::ZERO) {
                 Some(Ok(record)) => {
                     bytes += record.payload_len();
@@ -90,7 +95,7 @@ impl Member {
         let mut unreadable = Vec::new();
         {
             let mut hand = self.hand();
-            for (place, Read { message, fault }) in records {
+            for (place, Read { message, fault }) in records.drain(..) {
                 let raw = fault.map(|fault| (message.clone(), fault));
                 if hand.add(place, message, raw.is_some(), now)
                     && let Some((message, fault)) = raw

@@ -1,12 +1,14 @@
 //! On Kafka: publish confirmed, and consume with every message settled on its own, beside raw rdkafka
 //! tuned alike and with tracked offsets. Interleaved, the raw client twice in each round, so that its
-//! spread against itself is known; prints the median ratios.
+//! spread against itself is known; prints the median ratios, of the rates and of the processor time,
+//! which a busy machine does not change. Consuming is measured from the assignment on, since librdkafka
+//! reads ahead from then on.
 //!
 //! `tests/brokers up kafka && cargo bench -p tests --bench kafka`
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bus::clock::SystemClock;
@@ -16,13 +18,15 @@ use bus::{
 };
 use bus_kafka::{KafkaBus, KafkaOptions};
 use rdkafka::config::FromClientConfigAndContext as _;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 const MESSAGE_COUNT: usize = 100_000;
+/// How often as many are published before they are consumed.
+const FILL_COUNT: usize = 2;
 const BODY_BYTES: usize = 1_024;
 const KEY_COUNT: usize = 1_000;
 const BATCH_COUNT: usize = 256;
@@ -33,13 +37,20 @@ const HEADERS: [(&str, &str); 4] =
 
 struct Place {
     server: String,
-    clock: SystemClock,
+    clock: Arc<SystemClock>,
     run: u64,
 }
 
 impl Place {
-    fn rate(&self, then: bus::Moment) -> f64 {
-        MESSAGE_COUNT as f64 / self.clock.now().since(then).as_secs_f64()
+    fn begin(&self) -> Begun {
+        Begun { at: self.clock.now(), processor_seconds: processor_seconds() }
+    }
+
+    fn measured(&self, count: usize, begun: &Begun) -> Measured {
+        Measured {
+            rate: count as f64 / self.clock.now().since(begun.at).as_secs_f64(),
+            processor_micros: (processor_seconds() - begun.processor_seconds) * 1e6 / count as f64,
+        }
     }
 
     fn topic(&self, name: &str) -> Destination {
@@ -50,6 +61,27 @@ impl Place {
         let url = BusUrl::parse(&format!("kafka://{}", self.server)).expect("a URL");
         KafkaBus::open(KafkaOptions::of(&url).expect("legal"), Seams::system()).expect("clients")
     }
+}
+
+#[derive(Clone, Copy)]
+struct Begun {
+    at: bus::Moment,
+    processor_seconds: f64,
+}
+
+#[derive(Clone, Copy)]
+struct Measured {
+    rate: f64,
+    /// All threads of this process, per message.
+    processor_micros: f64,
+}
+
+/// What this process has used of the processors, in steps of 10 ms; 0 where Linux does not tell.
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // In user and in system mode, the 14th and 15th field; the second, a name in brackets, may have spaces.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 struct Counted(AtomicUsize);
@@ -65,7 +97,7 @@ impl ProducerContext for Counted {
     }
 }
 
-fn publish_raw(place: &Place, topic: &Destination) -> f64 {
+fn publish_raw(place: &Place, topic: &Destination) -> Measured {
     let config = raw(&place.server)
         .set("enable.idempotence", "true")
         .set("acks", "all")
@@ -79,7 +111,7 @@ fn publish_raw(place: &Place, topic: &Destination) -> f64 {
     let producer = ThreadedProducer::from_config_and_context(&config, counted).expect("a producer");
     producer.client().fetch_metadata(Some(topic.as_str()), Duration::from_secs(5)).expect("connected");
     let body = vec![b'x'; BODY_BYTES];
-    let then = place.clock.now();
+    let begun = place.begin();
     for number in 0..MESSAGE_COUNT {
         let id = uuid::Uuid::from_u64_pair(1, number as u64).to_string();
         let mut headers = OwnedHeaders::new_with_capacity(5);
@@ -96,7 +128,7 @@ fn publish_raw(place: &Place, topic: &Destination) -> f64 {
         }
     }
     producer.flush(Duration::from_secs(60)).expect("all is taken");
-    place.rate(then)
+    place.measured(MESSAGE_COUNT, &begun)
 }
 
 fn key(number: usize) -> String {
@@ -109,11 +141,11 @@ fn raw(server: &str) -> ClientConfig {
     config
 }
 
-async fn publish_on_bus(place: &Place, bus: &Arc<KafkaBus>, topic: &Destination) -> f64 {
+async fn publish_on_bus(place: &Place, bus: &Arc<KafkaBus>, topic: &Destination) -> Measured {
     let headers: Headers = HEADERS.into_iter().collect();
     let keys: Vec<MessageKey> = (0..KEY_COUNT).map(|number| MessageKey::new(&key(number)).expect("legal")).collect();
     let keys = Arc::new(keys);
-    let then = place.clock.now();
+    let begun = place.begin();
     let mut publishers = tokio::task::JoinSet::new();
     let next = Arc::new(AtomicUsize::new(0));
     for _ in 0..PUBLISHER_COUNT {
@@ -138,13 +170,30 @@ async fn publish_on_bus(place: &Place, bus: &Arc<KafkaBus>, topic: &Destination)
         });
     }
     publishers.join_all().await;
-    place.rate(then)
+    place.measured(MESSAGE_COUNT, &begun)
+}
+
+/// Notes when partitions were assigned.
+struct Assigned {
+    clock: Arc<SystemClock>,
+    begun: Arc<OnceLock<Begun>>,
+}
+
+impl ClientContext for Assigned {}
+
+impl ConsumerContext for Assigned {
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if matches!(rebalance, Rebalance::Assign(_)) {
+            self.begun.get_or_init(|| Begun { at: self.clock.now(), processor_seconds: processor_seconds() });
+        }
+    }
 }
 
 /// What a careful application does by hand: offsets in order of their partitions, settled one by one,
 /// and committed up to the first that is not.
-fn consume_raw(place: &Place, topic: &Destination, group: &str) -> f64 {
-    let consumer: BaseConsumer = raw(&place.server)
+fn consume_raw(place: &Place, topic: &Destination, group: &str) -> Measured {
+    let mut config = raw(&place.server);
+    config
         .set("group.id", group)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
@@ -153,19 +202,18 @@ fn consume_raw(place: &Place, topic: &Destination, group: &str) -> f64 {
         .set("queued.min.messages", "10000")
         .set("queued.max.messages.kbytes", "16384")
         .set("fetch.wait.max.ms", "100")
-        .set("fetch.queue.backoff.ms", "10")
-        .create()
-        .expect("a consumer");
+        .set("fetch.queue.backoff.ms", "10");
+    let assigned = Arc::new(OnceLock::new());
+    let context = Assigned { clock: Arc::clone(&place.clock), begun: Arc::clone(&assigned) };
+    let consumer = BaseConsumer::from_config_and_context(&config, context).expect("a consumer");
     consumer.subscribe(&[topic.as_str()]).expect("subscribed");
     let mut windows: BTreeMap<i32, BTreeMap<i64, bool>> = BTreeMap::new();
     let mut next: BTreeMap<i32, i64> = BTreeMap::new();
-    let mut then = None;
     let mut committed_at = place.clock.now();
     let mut count = 0;
-    while count < MESSAGE_COUNT {
+    while count < FILL_COUNT * MESSAGE_COUNT {
         let Some(record) = consumer.poll(Duration::from_millis(100)) else { continue };
         let record = record.expect("a record");
-        then.get_or_insert_with(|| place.clock.now());
         // An application takes its message along, headers and all.
         let owned = (record.payload().map(<[u8]>::to_vec), record.key().map(<[u8]>::to_vec));
         let headers: Vec<(String, Vec<u8>)> = record
@@ -189,10 +237,10 @@ fn consume_raw(place: &Place, topic: &Destination, group: &str) -> f64 {
         }
     }
     commit(&consumer, topic, &next, CommitMode::Sync);
-    place.rate(then.expect("something came"))
+    place.measured(count, assigned.get().expect("assigned before something came"))
 }
 
-fn commit(consumer: &BaseConsumer, topic: &Destination, next: &BTreeMap<i32, i64>, mode: CommitMode) {
+fn commit(consumer: &BaseConsumer<Assigned>, topic: &Destination, next: &BTreeMap<i32, i64>, mode: CommitMode) {
     let mut list = TopicPartitionList::new();
     for (partition, offset) in next {
         list.add_partition_offset(topic.as_str(), *partition, Offset::Offset(*offset)).expect("a legal offset");
@@ -200,7 +248,7 @@ fn commit(consumer: &BaseConsumer, topic: &Destination, next: &BTreeMap<i32, i64
     consumer.commit(&list, mode).expect("committed");
 }
 
-async fn consume_on_bus(place: &Place, topic: &Destination, group: &str) -> f64 {
+async fn consume_on_bus(place: &Place, topic: &Destination, group: &str) -> Measured {
     let bus = place.bus();
     let group = Group::new(group).expect("legal");
     let declaration = Declaration { destination: topic.clone(), groups: vec![group.clone()] };
@@ -208,12 +256,12 @@ async fn consume_on_bus(place: &Place, topic: &Destination, group: &str) -> f64 
     let subscription = Subscription::grouped(topic.clone(), group);
     let options = SubscribeOptions { prefetch_count_max: 4 * BATCH_COUNT, ..SubscribeOptions::default() };
     let receiver = bus.subscribe(&subscription, options).await.expect("declared");
+    // Returns when partitions were assigned.
+    let begun = place.begin();
     let mut deliveries = Vec::new();
-    let mut then = None;
     let mut count = 0;
-    while count < MESSAGE_COUNT {
+    while count < FILL_COUNT * MESSAGE_COUNT {
         receiver.receive(BATCH_COUNT, &mut deliveries).await.expect("an open receiver");
-        then.get_or_insert_with(|| place.clock.now());
         count += deliveries.len();
         for delivery in &deliveries {
             std::hint::black_box(delivery.message().body());
@@ -221,9 +269,9 @@ async fn consume_on_bus(place: &Place, topic: &Destination, group: &str) -> f64 
         let outcomes = receiver.settle(deliveries.drain(..).map(Delivery::ack).collect()).await;
         assert!(outcomes.iter().all(bus::SettleOutcome::is_settled), "an ack was refused");
     }
-    let rate = place.rate(then.expect("something came"));
+    let measured = place.measured(count, &begun);
     bus.close(Duration::from_secs(20)).await.expect("the last commit is answered");
-    rate
+    measured
 }
 
 fn median(mut numbers: Vec<f64>) -> f64 {
@@ -231,23 +279,35 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers[numbers.len() / 2]
 }
 
-fn told(what: &str, rounds: &[(f64, f64, f64)]) {
-    let ratios: Vec<f64> = rounds.iter().map(|(one, ours, two)| ours / ((one + two) / 2.0)).collect();
-    let own: Vec<f64> = rounds.iter().map(|(one, _, two)| two / one).collect();
-    let spread = own.iter().fold((f64::MAX, f64::MIN), |(low, high), ratio| (low.min(*ratio), high.max(*ratio)));
-    println!(
-        "{what}: median ratio {:.3}; the raw client against itself: median {:.3}, from {:.3} to {:.3}",
-        median(ratios),
-        median(own),
-        spread.0,
-        spread.1
-    );
+type Round = [Measured; 3];
+
+fn told(what: &str, rounds: &[Round]) {
+    for (unit, of) in [
+        ("messages/s", (|measured: &Measured| measured.rate) as fn(&Measured) -> f64),
+        ("processor time", |measured| measured.processor_micros),
+    ] {
+        let ratios = rounds.iter().map(|[one, ours, two]| of(ours) / ((of(one) + of(two)) / 2.0)).collect();
+        let own: Vec<f64> = rounds.iter().map(|[one, _, two]| of(two) / of(one)).collect();
+        let spread = own.iter().fold((f64::MAX, f64::MIN), |(low, high), ratio| (low.min(*ratio), high.max(*ratio)));
+        println!(
+            "{what}, {unit}: median ratio {:.3}; the raw client against itself: median {:.3}, from {:.3} to {:.3}",
+            median(ratios),
+            median(own),
+            spread.0,
+            spread.1
+        );
+    }
+}
+
+fn shown(what: &str, [one, ours, two]: &Round) {
+    let text = |measured: &Measured| format!("{:.0}/s {:.2} us", measured.rate, measured.processor_micros);
+    println!("{what}: raw {}, bus {}, raw {}", text(one), text(ours), text(two));
 }
 
 fn main() {
     let port = std::env::var("KAFKA_PORT").unwrap_or_else(|_| "9092".to_owned());
     let run = Seams::system().entropy.bits("bench", "run") as u64 & 0xffff_ffff;
-    let place = Place { server: format!("127.0.0.1:{port}"), clock: SystemClock::new(), run };
+    let place = Place { server: format!("127.0.0.1:{port}"), clock: Arc::new(SystemClock::new()), run };
     if std::net::TcpStream::connect(&place.server).is_err() {
         println!("no Kafka at {}; run `tests/brokers up kafka`", place.server);
         return;
@@ -263,24 +323,26 @@ fn main() {
         let one = publish_raw(&place, &topic);
         let ours = runtime.block_on(publish_on_bus(&place, &bus, &topic));
         let two = publish_raw(&place, &topic);
-        println!("publish: raw {one:.0}/s, bus {ours:.0}/s, raw {two:.0}/s");
+        shown("publish", &[one, ours, two]);
         // The first warms the broker up.
         if round > 0 {
-            rounds.push((one, ours, two));
+            rounds.push([one, ours, two]);
         }
     }
     told("publish", &rounds);
     let topic = place.topic("consume");
     runtime.block_on(bus.declare(&[Declaration::of(topic.clone())])).expect("declared");
-    publish_raw(&place, &topic);
+    for _ in 0..FILL_COUNT {
+        publish_raw(&place, &topic);
+    }
     let mut rounds = Vec::new();
     for round in 0..=PAIR_COUNT {
         let one = consume_raw(&place, &topic, &format!("raw-{run:x}-{round}"));
         let ours = runtime.block_on(consume_on_bus(&place, &topic, &format!("bus-{round}")));
         let two = consume_raw(&place, &topic, &format!("again-{run:x}-{round}"));
-        println!("consume: raw {one:.0}/s, bus {ours:.0}/s, raw {two:.0}/s");
+        shown("consume", &[one, ours, two]);
         if round > 0 {
-            rounds.push((one, ours, two));
+            rounds.push([one, ours, two]);
         }
     }
     told("consume", &rounds);

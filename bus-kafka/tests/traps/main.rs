@@ -1,0 +1,9 @@
+//! Kafka's traps, each sprung on purpose on librdkafka's mock cluster.
+
+mod cluster;
+mod log;
+
+mod foreign_headers;
+mod partitions;
+mod pressure;
+mod producer;
