@@ -227,4 +227,16 @@ mod tests {
             assert!(!error.contains("secret"), "{error}");
         }
     }
+
+    #[test]
+    fn tls_is_there_or_says_what_to_build() {
+        let found = options("kafka://me:secret@broker:9093?tls=on");
+        if cfg!(feature = "tls") {
+            assert!(found.expect("encrypted").tls);
+            return;
+        }
+        let error = found.expect_err("this build has none");
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("feature `tls` of bus-kafka"), "{error}");
+    }
 }

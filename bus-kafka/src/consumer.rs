@@ -1,7 +1,7 @@
 //! One receiver of a member.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,7 +11,8 @@ use bus::{
 };
 
 use crate::member::Member;
-use crate::settle;
+use crate::names::Names;
+use crate::{convert, settle};
 
 /// What a receiver and its deliveries share.
 pub(crate) struct Consumer {
@@ -20,11 +21,18 @@ pub(crate) struct Consumer {
     is_stopped: AtomicBool,
     /// What was in hand when it ended.
     lost: Mutex<Vec<Token>>,
+    names: Mutex<Names>,
 }
 
 impl Consumer {
     pub(crate) fn open(member: Arc<Member>, reader: u64) -> Arc<Self> {
-        Arc::new(Self { member, reader, is_stopped: AtomicBool::new(false), lost: Mutex::default() })
+        Arc::new(Self {
+            member,
+            reader,
+            is_stopped: AtomicBool::new(false),
+            lost: Mutex::default(),
+            names: Mutex::default(),
+        })
     }
 
     fn is_stopped(&self) -> bool {
@@ -45,6 +53,7 @@ impl Consumer {
         let lost = self.member.part(self.reader);
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).extend(lost);
         self.member.changed.notify_waiters();
+        self.member.lost.notify_waiters();
     }
 
     fn hand_out(self: &Arc<Self>, max: usize, into: &mut Vec<Delivery>) -> bool {
@@ -52,12 +61,23 @@ impl Consumer {
             let now = self.member.now();
             self.member.hand().hand_out(self.reader, max, now)
         };
-        let is_some = !out.is_empty();
-        into.extend(out.into_iter().map(|out| {
+        let count = into.len();
+        let topic = self.member.subscription.destination().as_str();
+        let mut names = self.names();
+        for out in out {
+            let convert::Read { message, fault } = convert::read(&out.record, topic, out.place, &mut names);
+            if let Some(fault) = fault {
+                self.member.quarantine(self.reader, &out, message, &fault);
+                continue;
+            }
             let returns = Arc::clone(self) as Arc<dyn Returns>;
-            Delivery::new(out.message, out.token, Lease { deadline: None }, None, returns)
-        }));
-        is_some
+            into.push(Delivery::new(message, out.token, Lease { deadline: None }, None, returns));
+        }
+        into.len() > count
+    }
+
+    pub(crate) fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -107,7 +127,7 @@ impl Receiver for KafkaReceiver {
 
     async fn extend(&self, tokens: &[Token], _: Duration) -> Vec<ExtendOutcome> {
         let hand = self.0.member.hand();
-        let answer = |token: &Token| match hand.message(self.0.reader, *token) {
+        let answer = |token: &Token| match hand.record(self.0.reader, *token) {
             None => ExtendOutcome::LeaseLost,
             Some(_) => {
                 let text =
@@ -131,7 +151,7 @@ impl Receiver for KafkaReceiver {
     async fn lost(&self) -> Vec<Token> {
         let (consumer, member) = (&self.0, &self.0.member);
         loop {
-            let changed = member.changed.notified();
+            let more = member.lost.notified();
             let mut lost = std::mem::take(&mut *consumer.lost.lock().unwrap_or_else(PoisonError::into_inner));
             if let Some(reader) = member.hand().reader(consumer.reader) {
                 lost.append(&mut reader.lost);
@@ -139,7 +159,7 @@ impl Receiver for KafkaReceiver {
             if !lost.is_empty() {
                 return lost;
             }
-            changed.await;
+            more.await;
         }
     }
 

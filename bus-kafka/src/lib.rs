@@ -29,6 +29,10 @@
 //!   that ends cuts the delay short: the next one gets the message at once.
 //! * **Dead letters** are produced to `<destination>-dlq` and confirmed before the offset passes.
 //! * **Back-pressure** pauses partitions; polling goes on, so the group does not time a member out.
+//!   A publish waits for room in the producer's queue; an idempotent producer that lost its sequence is
+//!   replaced, and what it had sent is `Unknown` where the brokers did not say.
+//! * **Partitions** added to a topic move its keys. A member that finds other partitions than at the
+//!   last commit of its group warns of it; with the option `partitions` declaring is a conflict.
 //! * **Metadata** travels in record headers, the key is the record's. Keys are placed as Java
 //!   clients place them.
 //! * **Settlements** are answered as `Sent`: the commit follows within a fifth of a second, at a
@@ -48,6 +52,7 @@ mod topology;
 
 mod convert;
 mod names;
+mod producer;
 mod publish;
 
 mod consumer;
@@ -58,6 +63,7 @@ mod offsets;
 mod poll;
 mod quarantine;
 mod rebalance;
+mod record;
 mod settle;
 
 pub use crate::backend::KafkaBackend;

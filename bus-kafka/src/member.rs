@@ -29,8 +29,10 @@ pub(crate) struct Member {
     hand: Mutex<Hand>,
     /// Something of a leaving partition was settled or given back.
     pub(crate) settled: Condvar,
-    /// Something came, was settled or was lost.
+    /// Something came, was settled, or receiving has ended.
     pub(crate) changed: Notify,
+    /// Something in a hand was lost. Who waits for that is not woken by every batch.
+    pub(crate) lost: Notify,
     /// Partitions were assigned for the first time.
     pub(crate) joined: CancellationToken,
     /// The thread has ended.
@@ -52,7 +54,7 @@ pub(crate) struct Bell {
 }
 
 impl Bell {
-    fn ring(&self) {
+    pub(crate) fn ring(&self) {
         *self.is_rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.rung.notify_one();
     }
@@ -74,6 +76,7 @@ impl Member {
             hand: Mutex::new(Hand::with_tokens_of(number)),
             settled: Condvar::new(),
             changed: Notify::new(),
+            lost: Notify::new(),
             joined: CancellationToken::new(),
             ended: CancellationToken::new(),
             bell: Bell::default(),

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 
 /// Names kept for the life of the process: with their lengths 8 KiB at most.
 const KEPT_COUNT_MAX: usize = 128;
@@ -16,22 +16,23 @@ const KEPT_BYTES_MAX: usize = 64;
 
 static KEPT: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 
-/// The names that one reader has met, found without a lock.
+/// The names that one receiver has met, found without a lock.
 #[derive(Default)]
-pub(crate) struct Names(FxHashSet<&'static str>);
+pub(crate) struct Names(FxHashMap<&'static [u8], &'static str>);
 
 impl Names {
-    /// The name, without an allocation where it is one of those that are kept.
-    pub(crate) fn name(&mut self, name: &str) -> Cow<'static, str> {
+    /// The name, without an allocation where it is one of those that are kept. It comes from text.
+    pub(crate) fn name(&mut self, name: &[u8]) -> Cow<'static, str> {
         if let Some(known) = self.0.get(name) {
             return Cow::Borrowed(known);
         }
-        match kept(name) {
+        let text = String::from_utf8_lossy(name);
+        match kept(&text) {
             Some(kept) => {
-                self.0.insert(kept);
+                self.0.insert(kept.as_bytes(), kept);
                 Cow::Borrowed(kept)
             }
-            None => Cow::Owned(name.to_owned()),
+            None => Cow::Owned(text.into_owned()),
         }
     }
 }
@@ -58,11 +59,11 @@ mod tests {
         let mut names = Names::default();
         for number in 0..10 * KEPT_COUNT_MAX {
             let name = format!("name-{number}");
-            assert_eq!(names.name(&name), name);
-            assert_eq!(names.name(&name), name, "again");
+            assert_eq!(names.name(name.as_bytes()), name);
+            assert_eq!(names.name(name.as_bytes()), name, "again");
         }
         let long = "x".repeat(KEPT_BYTES_MAX + 1);
-        assert!(matches!(names.name(&long), Cow::Owned(name) if name == long));
+        assert!(matches!(names.name(long.as_bytes()), Cow::Owned(name) if name == long));
         assert!(names.0.len() <= KEPT_COUNT_MAX, "{}", names.0.len());
     }
 }

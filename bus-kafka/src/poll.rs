@@ -9,10 +9,10 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::message::Message as _;
 
-use crate::convert::{Read, Reading};
 use crate::hand::Place;
 use crate::member::Member;
 use crate::rebalance::Calls;
+use crate::record::{Copier, Record};
 
 /// Between a settlement and its commit, at most.
 const COMMIT_PAUSE: Duration = Duration::from_millis(200);
@@ -28,7 +28,7 @@ const POLL_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 impl Member {
     pub(crate) fn poll_until_leaving(self: &Arc<Self>, consumer: BaseConsumer<Calls>) {
-        let (mut reading, mut records) = (Reading::default(), Vec::with_capacity(POLL_COUNT_MAX));
+        let (mut copier, mut records) = (Copier::default(), Vec::with_capacity(POLL_COUNT_MAX));
         let mut paused = BTreeSet::new();
         let mut commit_at = self.now();
         let mut full_since = None;
@@ -41,7 +41,7 @@ impl Member {
             }
             let is_resting = is_full && paused.is_empty() && now.since(since) < REST_MAX;
             self.waits_for_room.store(is_full || !paused.is_empty(), Ordering::Relaxed);
-            let is_idle = is_resting || self.read(&consumer, &mut reading, &mut records) == 0;
+            let is_idle = is_resting || self.read(&consumer, &mut copier, &mut records) == 0;
             self.bury_aside();
             if !is_resting {
                 self.hold_back(&consumer, &mut paused, is_full);
@@ -70,8 +70,8 @@ impl Member {
     fn read(
         self: &Arc<Self>,
         consumer: &BaseConsumer<Calls>,
-        reading: &mut Reading,
-        records: &mut Vec<(Place, Read)>,
+        copier: &mut Copier,
+        records: &mut Vec<(Place, Record)>,
     ) -> usize {
         let mut bytes = 0;
         let mut empty_count = 0;
@@ -81,7 +81,7 @@ impl Member {
             match consumer.poll(Duration::ZERO) {
                 Some(Ok(record)) => {
                     bytes += record.payload_len();
-                    records.push(((record.partition(), record.offset()), reading.read(&record)));
+                    records.push(((record.partition(), record.offset()), copier.copy(&record)));
                 }
                 Some(Err(failure)) => self.failed(&failure),
                 None => empty_count += 1,
@@ -92,20 +92,11 @@ impl Member {
         }
         self.shared.traffic.answered();
         let (count, now) = (records.len(), self.now());
-        let mut unreadable = Vec::new();
         {
             let mut hand = self.hand();
-            for (place, Read { message, fault }) in records.drain(..) {
-                let raw = fault.map(|fault| (message.clone(), fault));
-                if hand.add(place, message, raw.is_some(), now)
-                    && let Some((message, fault)) = raw
-                {
-                    unreadable.push((place, message, fault));
-                }
+            for (place, record) in records.drain(..) {
+                hand.add(place, record, now);
             }
-        }
-        for (place, message, fault) in unreadable {
-            self.set_aside(self.unreadable(place, message, &fault, Arc::downgrade(self)));
         }
         self.changed.notify_waiters();
         count

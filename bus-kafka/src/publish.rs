@@ -1,24 +1,14 @@
-//! From a batch to an answer per message: a pipelined, idempotent producer.
+//! From a batch to an answer per message.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use bus::{ClockExt as _, Destination, Error, ErrorKind, Message, Outgoing, PublishOutcome, Receipt, Result, Seams};
-use rdkafka::ClientContext;
-use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message as _;
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use bus::{Destination, Error, ErrorKind, Message, Outgoing, PublishOutcome, Result};
 use tokio::sync::Notify;
-use tracing::warn;
 
-use crate::config::KafkaOptions;
 use crate::quarantine::Aside;
 use crate::shared::{Shared, closed};
-use crate::traffic::Traffic;
-use crate::{connect, convert, desk, error};
 
 /// A batch under way.
 pub(crate) struct Batch {
@@ -28,7 +18,25 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    fn answer(&self, place: usize, outcome: PublishOutcome) {
+    pub(crate) fn of(count: usize) -> Arc<Self> {
+        Arc::new(Self {
+            outcomes: Mutex::new((0..count).map(|_| None).collect()),
+            left: AtomicUsize::new(count),
+            done: Notify::new(),
+        })
+    }
+
+    /// Waits until all are answered.
+    pub(crate) async fn answers(&self) -> Vec<PublishOutcome> {
+        if self.left.load(Ordering::Acquire) > 0 {
+            self.done.notified().await;
+        }
+        let outcomes = std::mem::take(&mut *self.outcomes.lock().unwrap_or_else(PoisonError::into_inner));
+        let unanswered = || PublishOutcome::Unknown(closed("publish"));
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(unanswered)).collect()
+    }
+
+    pub(crate) fn answer(&self, place: usize, outcome: PublishOutcome) {
         self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)[place] = Some(outcome);
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             // One waiter at most; a permit is kept for one that comes later.
@@ -41,219 +49,6 @@ impl Batch {
 pub(crate) enum Ticket {
     Batch(Arc<Batch>, usize),
     Aside(Aside),
-}
-
-/// Takes delivery reports, on the producer's own thread.
-pub(crate) struct Reports {
-    traffic: Arc<Traffic>,
-    room: Arc<Room>,
-}
-
-/// Room in the producer's queue, for who waits for it.
-#[derive(Default)]
-struct Room {
-    waiting_count: AtomicUsize,
-    changed: Notify,
-}
-
-impl ClientContext for Reports {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        desk::log(level, facility, message);
-    }
-
-    fn error(&self, failure: KafkaError, reason: &str) {
-        desk::troubled(&self.traffic, &failure, reason);
-    }
-}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = Box<Ticket>;
-
-    fn delivery(&self, report: &DeliveryResult<'_>, ticket: Box<Ticket>) {
-        let outcome = match report {
-            Ok(record) => {
-                self.traffic.answered();
-                let broker_id = format!("{}/{}", record.partition(), record.offset()).into_boxed_str();
-                PublishOutcome::Accepted(Receipt { broker_id: Some(broker_id) })
-            }
-            Err((failure, _)) => {
-                let code = failure.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-                error::undelivered(code)
-            }
-        };
-        match *ticket {
-            Ticket::Batch(batch, place) => batch.answer(place, outcome),
-            Ticket::Aside(aside) => aside.reported(outcome.into_result()),
-        }
-        if self.room.waiting_count.load(Ordering::Acquire) > 0 {
-            self.room.changed.notify_waiters();
-        }
-    }
-}
-
-type Producer = ThreadedProducer<Reports>;
-
-/// librdkafka frees the room of what it has reported only after the last report of a batch, and tells
-/// nobody then: who waits looks again.
-const ROOM_LOOK_PAUSE: Duration = Duration::from_millis(20);
-
-/// The producer of a bus.
-pub(crate) struct Publisher {
-    options: KafkaOptions,
-    seams: Seams,
-    traffic: Arc<Traffic>,
-    room: Arc<Room>,
-    /// Another one after a fatal error; taken out at close.
-    producer: Mutex<Option<Arc<Producer>>>,
-}
-
-impl Publisher {
-    pub(crate) fn open(options: &KafkaOptions, seams: Seams, traffic: Arc<Traffic>) -> Result<Self> {
-        let new = Self { options: options.clone(), seams, traffic, room: Arc::default(), producer: Mutex::default() };
-        *new.producer.lock().unwrap_or_else(PoisonError::into_inner) = Some(new.another()?);
-        Ok(new)
-    }
-
-    fn another(&self) -> Result<Arc<Producer>> {
-        let reports = Reports { traffic: Arc::clone(&self.traffic), room: Arc::clone(&self.room) };
-        let producer = ThreadedProducer::from_config_and_context(&connect::producer(&self.options), reports);
-        producer.map(Arc::new).map_err(|failure| error::told(&failure, "open"))
-    }
-
-    /// The producer. An idempotent one that has lost count of its sequences takes nothing any more: it is
-    /// replaced, and what it had sent is reported to those who wait, as unknown where it does not know.
-    fn producer(&self) -> Result<Arc<Producer>> {
-        let mut producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = producer.as_ref().ok_or_else(|| closed("publish"))?;
-        let Some((code, reason)) = current.client().fatal_error() else { return Ok(Arc::clone(current)) };
-        let another = self.another()?;
-        warn!(?code, reason, "the producer cannot go on; another one takes its place");
-        let old = producer.replace(Arc::clone(&another));
-        drop(producer);
-        // Blocks for half a second at most, should nobody else wait for its reports.
-        drop(old);
-        Ok(another)
-    }
-
-    /// Puts a record into the producer's queue, or gives the ticket back.
-    fn send(
-        producer: &Producer,
-        destination: &Destination,
-        message: &Message,
-        ticket: Box<Ticket>,
-    ) -> Result<(), (KafkaError, Box<Ticket>)> {
-        let record = BaseRecord::with_opaque_to(destination.as_str(), ticket)
-            .payload(&message.body()[..])
-            .headers(convert::headers_of(message));
-        let record = match message.key() {
-            Some(key) => record.key(key.as_str().as_bytes()),
-            None => record,
-        };
-        producer.send(record).map_err(|(failure, record)| (failure, record.delivery_opaque))
-    }
-
-    /// The same, waiting for room: a full queue is no error.
-    async fn send_when_there_is_room(
-        &self,
-        producer: &mut Arc<Producer>,
-        destination: &Destination,
-        message: &Message,
-        mut ticket: Box<Ticket>,
-    ) -> Result<()> {
-        let mut waiting = None;
-        loop {
-            // Made before the attempt, so that no room between it and the wait is missed.
-            let changed = self.room.changed.notified();
-            let (failure, given_back) = match Self::send(producer, destination, message, ticket) {
-                Ok(()) => return Ok(()),
-                Err(refused) => refused,
-            };
-            ticket = given_back;
-            match failure.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::Fatal) => *producer = self.producer()?,
-                // Reports wake only those that are counted as waiting, so there is one more attempt.
-                Some(RDKafkaErrorCode::QueueFull) => match waiting {
-                    None => waiting = Some(Waiting::at(&self.room)),
-                    Some(_) => {
-                        self.seams.clock.timeout(ROOM_LOOK_PAUSE, changed).await;
-                    }
-                },
-                _ => return Err(error::told(&failure, "publish")),
-            }
-        }
-    }
-
-    /// Sends messages of known destinations and waits for their reports. A dropped call leaves each
-    /// of them sent or not.
-    pub(crate) async fn publish(&self, batch: Vec<(Destination, Message)>) -> Vec<PublishOutcome> {
-        let count = batch.len();
-        let under_way = Arc::new(Batch {
-            outcomes: Mutex::new((0..count).map(|_| None).collect()),
-            left: AtomicUsize::new(count),
-            done: Notify::new(),
-        });
-        let mut producer = self.producer();
-        for (place, (destination, message)) in batch.into_iter().enumerate() {
-            let sent = match &mut producer {
-                Ok(producer) => {
-                    let ticket = Box::new(Ticket::Batch(Arc::clone(&under_way), place));
-                    self.send_when_there_is_room(producer, &destination, &message, ticket).await
-                }
-                Err(error) => Err(error::again(error, "publish")),
-            };
-            if let Err(error) = sent {
-                let error = error.with("destination", &destination).with("message_id", message.id());
-                under_way.answer(place, PublishOutcome::Refused(error));
-            }
-        }
-        if count > 0 {
-            under_way.done.notified().await;
-        }
-        let outcomes = std::mem::take(&mut *under_way.outcomes.lock().unwrap_or_else(PoisonError::into_inner));
-        let unanswered = || PublishOutcome::Unknown(closed("publish"));
-        outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(unanswered)).collect()
-    }
-
-    /// Sends what was set aside, without waiting; given back when it cannot be sent now.
-    pub(crate) fn send_aside(
-        &self,
-        grave: &Destination,
-        message: &Message,
-        aside: Aside,
-    ) -> Result<(), (Error, Aside)> {
-        let producer = match self.producer() {
-            Ok(producer) => producer,
-            Err(error) => return Err((error, aside)),
-        };
-        let sent = Self::send(&producer, grave, message, Box::new(Ticket::Aside(aside)));
-        sent.map_err(|(failure, ticket)| match *ticket {
-            Ticket::Aside(aside) => (error::told(&failure, "settle"), aside),
-            Ticket::Batch(..) => unreachable!("the ticket that was given"),
-        })
-    }
-
-    /// Waits for the reports of all that was sent, at most `deadline`; blocks. What is left is told as
-    /// unknown. Idempotent.
-    pub(crate) fn close(&self, deadline: Duration) -> Result<()> {
-        let producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(producer) = producer else { return Ok(()) };
-        producer.flush(deadline).map_err(|failure| error::told(&failure, "close"))
-    }
-}
-
-struct Waiting<'a>(&'a Room);
-
-impl<'a> Waiting<'a> {
-    fn at(room: &'a Room) -> Self {
-        room.waiting_count.fetch_add(1, Ordering::AcqRel);
-        Self(room)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting_count.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 /// A batch of the application's: what cannot be sent is refused in its place.

@@ -1,12 +1,12 @@
 //! What nothing can be made of: produced to the dead letters as it is, before its offset passes.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use bus::dead_letter::{self, Rejection};
 use bus::{Message, Moment, Result};
 use tracing::warn;
 
-use crate::hand::Place;
+use crate::hand::{Out, Place};
 use crate::member::Member;
 
 /// A record on its way to the dead letters.
@@ -34,13 +34,20 @@ impl Aside {
 }
 
 impl Member {
-    /// A record that could not be read, marked with the reason.
-    pub(crate) fn unreadable(&self, place: Place, mut message: Message, fault: &str, member: Weak<Self>) -> Aside {
+    /// Takes what could not be read out of the hand of `reader`, marked with the reason.
+    pub(crate) fn quarantine(self: &Arc<Self>, reader: u64, out: &Out, mut message: Message, fault: &str) {
+        let place = out.place;
+        if !self.hand().set_aside(reader, out.token) {
+            // Its partition was taken away just now: the next owner will quarantine it.
+            return;
+        }
         warn!(subscription = %self.subscription, partition = place.0, offset = place.1, fault, "quarantined");
         let at = self.shared.seams.clock.wall();
         let rejection = Rejection { subscription: &self.subscription, reason: fault, receive_count: None, at };
         dead_letter::mark(&mut message, &rejection);
-        Aside { member, place, message, try_at: Moment::default() }
+        self.set_aside(Aside { member: Arc::downgrade(self), place, message, try_at: Moment::default() });
+        self.bell.ring();
+        self.moved();
     }
 
     /// Sends what was set aside and is due.

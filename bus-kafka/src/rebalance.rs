@@ -78,8 +78,11 @@ impl Member {
         }
         let mut hand = self.hand();
         for partition in partitions {
+            // Should it have been ours already, unnoticed, then what was in hand of it is lost.
             hand.assign(partition, Window::after(left.remove(&partition).unwrap_or_default().settled));
         }
+        drop(hand);
+        self.lost.notify_waiters();
     }
 
     /// Tells when the topic has other partitions than at the last commit, or than this member knew.
@@ -118,6 +121,7 @@ impl Member {
         };
         self.aside().retain(|aside| !partitions.contains(&aside.place.0));
         self.changed.notify_waiters();
+        self.lost.notify_waiters();
         info!(subscription = %self.subscription, ?partitions, is_lost, "revoked");
         if !is_lost {
             self.commit(consumer, &positions, CommitMode::Sync);

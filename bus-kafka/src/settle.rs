@@ -7,6 +7,8 @@ use bus::{Destination, Error, ErrorKind, Message, PublishOutcome, SettleOutcome,
 
 use crate::config::NACK_DELAY_MAX;
 use crate::consumer::Consumer;
+use crate::convert;
+use crate::names::Names;
 
 /// A delivery whose dead letter was not accepted comes again after this: at once would be a hot loop.
 const REJECT_RETRY: Duration = Duration::from_secs(1);
@@ -27,11 +29,12 @@ pub(crate) async fn settle(consumer: &Consumer, batch: Vec<Settlement>) -> Vec<S
         let mut hand = member.hand();
         for settlement in batch {
             if let Verdict::Reject { reason } = settlement.verdict() {
-                let Some(message) = hand.message(consumer.reader, settlement.token()) else {
+                let Some((place, record)) = hand.record(consumer.reader, settlement.token()) else {
                     outcomes.push(lost(settlement));
                     continue;
                 };
-                let mut message = message.clone();
+                let topic = member.subscription.destination().as_str();
+                let mut message = convert::read(record, topic, place, &mut Names::default()).message;
                 let at = member.shared.seams.clock.wall();
                 let rejection = Rejection { subscription: &member.subscription, reason, receive_count: None, at };
                 dead_letter::mark(&mut message, &rejection);
@@ -44,7 +47,7 @@ pub(crate) async fn settle(consumer: &Consumer, batch: Vec<Settlement>) -> Vec<S
                 Verdict::Nack { after } if after > NACK_DELAY_MAX => {
                     let text = format!("a message is kept back for at most {NACK_DELAY_MAX:?}");
                     let error = Error::new(ErrorKind::Unsupported, "settle", text);
-                    let is_ours = hand.message(consumer.reader, token).is_some();
+                    let is_ours = hand.record(consumer.reader, token).is_some();
                     outcomes.push(if is_ours { SettleOutcome::Failed(error) } else { SettleOutcome::LeaseLost });
                     continue;
                 }

@@ -6,7 +6,7 @@ use bus::{Error, ErrorKind, Seams};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::KafkaOptions;
-use crate::publish::Publisher;
+use crate::producer::Publisher;
 use crate::topology::Topics;
 use crate::traffic::Traffic;
 

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use bus::MessageKey;
-
 use super::lanes::{LaneId, Lanes};
 use super::window::Window;
+use crate::record::Record;
 
 /// What is known of a partition, from its assignment to its revocation.
 pub(crate) struct Assignment {
@@ -30,18 +29,21 @@ impl Assignment {
 
     /// A delay has passed; answers what may be handed out now.
     pub(crate) fn end_delay(&mut self, offset: i64) -> BTreeSet<i64> {
-        match self.window.message(offset).map(bus::Message::key) {
+        match self.window.record(offset).map(Record::key) {
             None => BTreeSet::new(),
             Some(None) => BTreeSet::from([offset]),
             Some(Some(key)) => self.lanes.end_delay(key),
         }
     }
 
-    /// What is handed out needs a lane where it has a key; `Err`: it waits there.
-    pub(crate) fn enter(&mut self, key: Option<&MessageKey>, offset: i64, reader: u64) -> Result<Option<LaneId>, ()> {
-        match key {
-            None => Ok(None),
-            Some(key) => self.lanes.enter(key, offset, reader).map(Some).ok_or(()),
-        }
+    /// What is handed out to `reader`, and its lane if it has a key. `None`: it is settled, or waits in
+    /// its lane.
+    pub(crate) fn enter(&mut self, offset: i64, reader: u64) -> Option<(Record, Option<LaneId>)> {
+        let record = self.window.record(offset)?;
+        let lane = match record.key() {
+            None => None,
+            Some(key) => Some(self.lanes.enter(key, offset, reader)?),
+        };
+        Some((record.clone(), lane))
     }
 }

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 
-use bus::MessageKey;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
@@ -37,14 +36,14 @@ impl Lane {
 /// All lanes of a partition.
 #[derive(Default)]
 pub(crate) struct Lanes {
-    of: FxHashMap<MessageKey, LaneId>,
+    of: FxHashMap<Box<[u8]>, LaneId>,
     lanes: Slab<Lane>,
     idle_count: usize,
 }
 
 impl Lanes {
     /// Hands a message out to `reader`, if it may go now; otherwise it is parked.
-    pub(crate) fn enter(&mut self, key: &MessageKey, offset: i64, reader: u64) -> Option<LaneId> {
+    pub(crate) fn enter(&mut self, key: &[u8], offset: i64, reader: u64) -> Option<LaneId> {
         let id = self.lane_of(key);
         let lane = &mut self.lanes[id.0];
         let is_next = lane.parked.first().is_none_or(|first| offset < *first);
@@ -60,7 +59,7 @@ impl Lanes {
         None
     }
 
-    fn lane_of(&mut self, key: &MessageKey) -> LaneId {
+    fn lane_of(&mut self, key: &[u8]) -> LaneId {
         if let Some(known) = self.of.get(key) {
             return *known;
         }
@@ -69,12 +68,12 @@ impl Lanes {
             self.idle_count = 0;
         }
         let id = LaneId(self.lanes.insert(Lane::default()));
-        self.of.insert(key.clone(), id);
+        self.of.insert(key.into(), id);
         self.idle_count += 1;
         id
     }
 
-    /// A message in hand was settled. Answers what may be handed out now, ascending.
+    /// A message in hand was settled, or set aside. Answers what may be handed out now, ascending.
     pub(crate) fn settle(&mut self, id: LaneId) -> BTreeSet<i64> {
         self.lanes[id.0].in_hand_count -= 1;
         self.freed(id)
@@ -91,7 +90,7 @@ impl Lanes {
     }
 
     /// A delay of a message of this key has passed. Answers what may be handed out now, ascending.
-    pub(crate) fn end_delay(&mut self, key: &MessageKey) -> BTreeSet<i64> {
+    pub(crate) fn end_delay(&mut self, key: &[u8]) -> BTreeSet<i64> {
         let Some(id) = self.of.get(key).copied() else { return BTreeSet::new() };
         self.lanes[id.0].delayed_count -= 1;
         self.freed(id)
@@ -114,7 +113,7 @@ mod tests {
     #[test]
     fn lanes_without_a_message_are_bounded_and_busy_ones_stay() {
         let mut lanes = Lanes::default();
-        let key = |number: i64| MessageKey::new(&number.to_string()).expect("legal");
+        let key = |number: i64| number.to_string().into_bytes();
         let busy = lanes.enter(&key(0), 0, 1).expect("nothing else is there");
         for number in 1..10 * IDLE_COUNT_MAX as i64 {
             let id = lanes.enter(&key(number), number, 1).expect("nothing else is there");

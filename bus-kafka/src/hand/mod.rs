@@ -7,12 +7,13 @@ mod window;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use bus::{Message, Moment, Token};
+use bus::{Moment, Token};
 use slab::Slab;
 
 use self::assignment::Assignment;
 use self::lanes::LaneId;
 pub(crate) use self::window::Window;
+use crate::record::Record;
 
 /// A partition and an offset in it.
 pub(crate) type Place = (i32, i64);
@@ -54,7 +55,8 @@ pub(crate) struct Hand {
 /// What is handed out, before it becomes a delivery.
 pub(crate) struct Out {
     pub(crate) token: Token,
-    pub(crate) message: Message,
+    pub(crate) place: Place,
+    pub(crate) record: Record,
 }
 
 impl Hand {
@@ -138,19 +140,16 @@ impl Hand {
         })
     }
 
-    /// A message was read. One that is set aside is settled by somebody else than a receiver. Answers
-    /// whether it is new and unsettled.
-    pub(crate) fn add(&mut self, place: Place, message: Message, is_set_aside: bool, now: Moment) -> bool {
-        let Some(known) = self.partitions.get_mut(&place.0) else { return false };
-        let bytes = message.body().len();
-        let is_new = known.window.add(place.1, message, now);
-        if !is_new {
-            known.is_dirty = true;
-        } else if !is_set_aside {
+    /// A record was read.
+    pub(crate) fn add(&mut self, place: Place, record: Record, now: Moment) {
+        let Some(known) = self.partitions.get_mut(&place.0) else { return };
+        let bytes = record.size_bytes();
+        if known.window.add(place.1, record, now) {
             self.fresh.push_back((place, bytes));
             self.fresh_bytes += bytes;
+        } else {
+            known.is_dirty = true;
         }
-        is_new
     }
 
     /// Whether so much waits that was never handed out that reading is to stop.
@@ -194,13 +193,12 @@ impl Hand {
             && let Some(place) = self.next_place()
         {
             let Some(known) = self.partitions.get_mut(&place.0).filter(|known| !known.is_leaving) else { continue };
-            let Some(message) = known.window.message(place.1).cloned() else { continue };
-            let Ok(lane) = known.enter(message.key(), place.1, reader) else { continue };
+            let Some((record, lane)) = known.enter(place.1, reader) else { continue };
             known.in_hand_count += 1;
             self.last_epoch += 1;
             let epoch = self.last_epoch;
             let slot = self.held.insert(Held { epoch, reader, place, lane });
-            out.push(Out { token: Token { slot: slot as u64, epoch }, message });
+            out.push(Out { token: Token { slot: slot as u64, epoch }, place, record });
         }
         if let Some(known) = self.readers.get_mut(&reader) {
             known.held_count += out.len();
@@ -225,10 +223,10 @@ impl Hand {
         (held.epoch == token.epoch && held.reader == reader).then_some(held)
     }
 
-    /// The message of a delivery that is with `reader`.
-    pub(crate) fn message(&self, reader: u64, token: Token) -> Option<&Message> {
-        let (partition, offset) = self.held(reader, token)?.place;
-        self.window(partition)?.message(offset)
+    /// The record of a delivery that is with `reader`, and its place.
+    pub(crate) fn record(&self, reader: u64, token: Token) -> Option<(Place, &Record)> {
+        let place = self.held(reader, token)?.place;
+        Some((place, self.window(place.0)?.record(place.1)?))
     }
 
     fn take(&mut self, reader: u64, token: Token) -> Option<(Held, &mut Assignment)> {
@@ -251,6 +249,17 @@ impl Hand {
         if let Some(lane) = lane {
             let free = known.lanes.settle(lane);
             self.returned.extend(free.into_iter().map(|offset| (partition, offset)));
+        }
+        true
+    }
+
+    /// Takes a delivery out of a hand without settling it: [`settle_place`](Self::settle_place) will.
+    /// Answers whether it was with `reader`.
+    pub(crate) fn set_aside(&mut self, reader: u64, token: Token) -> bool {
+        let Some((Held { place, lane, .. }, known)) = self.take(reader, token) else { return false };
+        if let Some(lane) = lane {
+            let free = known.lanes.settle(lane);
+            self.returned.extend(free.into_iter().map(|offset| (place.0, offset)));
         }
         true
     }

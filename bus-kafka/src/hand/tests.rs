@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use bus::{MessageId, MessageKey};
-
 use super::*;
+use crate::record::Copier;
 
 const ONE: u64 = 1;
 const TWO: u64 = 2;
@@ -26,16 +25,12 @@ fn hand_of(names: &[&str]) -> Hand {
 }
 
 fn add(hand: &mut Hand, place: Place, name: &str) {
-    let message = Message::new(MessageId::parse(name).expect("legal"), &b""[..]);
-    let message = match &name[..1] {
-        "-" => message,
-        key => message.with_key(MessageKey::new(key).expect("legal")),
-    };
-    hand.add(place, message, false, at(0));
+    let key = if name.starts_with('-') { "" } else { &name[..1] };
+    hand.add(place, Copier::default().pack(key.as_bytes(), &[], true, name.as_bytes()), at(0));
 }
 
 fn names(out: &[Out]) -> Vec<String> {
-    out.iter().map(|out| out.message.id().to_string()).collect()
+    out.iter().map(|out| String::from_utf8_lossy(&out.record.body()).into_owned()).collect()
 }
 
 fn all(hand: &mut Hand, reader: u64, second: u64) -> Vec<Out> {
@@ -146,4 +141,18 @@ fn what_a_receiver_had_goes_to_the_next() {
     assert!(!hand.settle(ONE, out[0].token));
     assert_eq!(names(&all(&mut hand, TWO, 0)), ["a1", "-2"]);
     assert_eq!(hand.part(ONE), []);
+}
+
+#[test]
+fn what_is_set_aside_frees_its_key_and_holds_the_watermark() {
+    let mut hand = hand_of(&["a1", "a2"]);
+    let head = hand.hand_out(ONE, 1, at(0));
+    assert!(hand.set_aside(ONE, head[0].token));
+    assert!(!hand.set_aside(ONE, head[0].token), "it is in no hand");
+    let next = all(&mut hand, TWO, 0);
+    assert_eq!(names(&next), ["a2"]);
+    assert!(hand.settle(TWO, next[0].token));
+    assert_eq!(hand.window(0).and_then(Window::watermark), Some(0));
+    hand.settle_place((0, 0));
+    assert_eq!(hand.window(0).and_then(Window::watermark), Some(2));
 }

@@ -6,12 +6,14 @@
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
-use bus::{Message, Moment};
+use bus::Moment;
+
+use crate::record::Record;
 
 struct Entry {
     offset: i64,
     /// `None` once settled.
-    message: Option<Message>,
+    record: Option<Record>,
     read_at: Moment,
 }
 
@@ -32,34 +34,34 @@ impl Window {
     }
 
     /// Adds a message that was read; answers whether it is to be handed out.
-    pub(crate) fn add(&mut self, offset: i64, message: Message, now: Moment) -> bool {
+    pub(crate) fn add(&mut self, offset: i64, record: Record, now: Moment) -> bool {
         if self.next.is_some_and(|next| offset < next) {
             return false;
         }
         self.next = Some(offset + 1);
         let is_settled = self.settled_before.iter().any(|range| range.contains(&offset));
         self.settled_count += usize::from(is_settled);
-        self.entries.push_back(Entry { offset, message: (!is_settled).then_some(message), read_at: now });
+        self.entries.push_back(Entry { offset, record: (!is_settled).then_some(record), read_at: now });
         self.advance();
         !is_settled
     }
 
-    /// An unsettled message.
-    pub(crate) fn message(&self, offset: i64) -> Option<&Message> {
-        self.entries.get(self.place(offset)?)?.message.as_ref()
+    /// An unsettled record.
+    pub(crate) fn record(&self, offset: i64) -> Option<&Record> {
+        self.entries.get(self.place(offset)?)?.record.as_ref()
     }
 
     /// Settles a message for good.
     pub(crate) fn settle(&mut self, offset: i64) {
         let Some(entry) = self.place(offset).and_then(|place| self.entries.get_mut(place)) else { return };
-        if entry.message.take().is_some() {
+        if entry.record.take().is_some() {
             self.settled_count += 1;
             self.advance();
         }
     }
 
     fn advance(&mut self) {
-        while self.entries.front().is_some_and(|entry| entry.message.is_none()) {
+        while self.entries.front().is_some_and(|entry| entry.record.is_none()) {
             self.entries.pop_front();
             self.settled_count -= 1;
         }
@@ -82,7 +84,7 @@ impl Window {
 
     /// What is settled beyond the watermark, ascending.
     pub(crate) fn settled(&self) -> impl Iterator<Item = i64> + '_ {
-        let read = self.entries.iter().filter(|entry| entry.message.is_none()).map(|entry| entry.offset);
+        let read = self.entries.iter().filter(|entry| entry.record.is_none()).map(|entry| entry.offset);
         let next = self.next.unwrap_or_default();
         read.chain(self.settled_before.iter().cloned().flatten().filter(move |offset| *offset >= next))
     }
@@ -104,9 +106,8 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use bus::MessageId;
-
     use super::*;
+    use crate::record::Copier;
 
     fn window_of(offsets: &[i64]) -> Window {
         let mut window = Window::default();
@@ -117,8 +118,8 @@ mod tests {
     }
 
     fn add(window: &mut Window, offset: i64) -> bool {
-        let message = Message::new(MessageId::parse(&offset.to_string()).expect("legal"), &b""[..]);
-        window.add(offset, message, Moment::default())
+        let record = Copier::default().pack(b"", &[], true, b"");
+        window.add(offset, record, Moment::default())
     }
 
     #[test]
@@ -139,7 +140,7 @@ mod tests {
         let mut window = window_of(&[10, 14, 15, 90]);
         window.settle(14);
         window.settle(90);
-        assert!(window.message(14).is_none() && window.message(15).is_some() && window.message(11).is_none());
+        assert!(window.record(14).is_none() && window.record(15).is_some() && window.record(11).is_none());
         window.settle(10);
         assert_eq!(window.watermark(), Some(15));
         window.settle(15);

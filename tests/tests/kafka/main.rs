@@ -1,5 +1,6 @@
 //! The order system on Kafka: Apache Kafka from `tests/brokers`.
 
+mod declarations;
 mod flow;
 mod foreign;
 mod outages;
@@ -13,6 +14,7 @@ fn main() -> ExitCode {
     tests::brokers::main(
         "kafka",
         broker_tests![
+            declarations::a_topic_with_other_partitions_or_retention_is_a_conflict_that_says_what_to_do,
             flow::the_recorded_flow_runs_in_one_process,
             flow::the_recorded_flow_runs_in_two_processes,
             foreign::what_a_foreign_client_put_there_before_the_start_is_processed,
