@@ -4,7 +4,6 @@
 //! has the name of one of ours, or a name Kafka's client cannot carry, is written under another.
 
 use bus::{Headers, Message, MessageId, MessageKey};
-use bytes::Bytes;
 use rdkafka::message::{Header, OwnedHeaders};
 
 use crate::hand::Place;
@@ -88,8 +87,8 @@ fn ours_or_foreign(record: &Record, broker_id: impl Fn() -> MessageId, names: &m
     if !record.is_whole() {
         return Err("the name of a header is no UTF-8; that header is lost".to_owned());
     }
-    let (id, content_type) = (value_of(record, ID), value_of(record, CONTENT_TYPE));
-    let mut message = match &id {
+    let (id, content_type) = (record.value_of(ID), record.value_of(CONTENT_TYPE));
+    let mut message = match id {
         Some(id) => {
             let id = MessageId::parse(text(id, || format!("header `{ID}`"))?).map_err(|error| error.to_string())?;
             Message::new(id, record.body())
@@ -101,7 +100,7 @@ fn ours_or_foreign(record: &Record, broker_id: impl Fn() -> MessageId, names: &m
         message = message.with_key(key);
     }
     if let Some(content_type) = content_type {
-        message = message.with_content_type(text(&content_type, || format!("header `{CONTENT_TYPE}`"))?.to_owned());
+        message = message.with_content_type(text(content_type, || format!("header `{CONTENT_TYPE}`"))?.to_owned());
     }
     let mut headers = Headers::new();
     for (name, value) in record.headers() {
@@ -116,11 +115,6 @@ fn ours_or_foreign(record: &Record, broker_id: impl Fn() -> MessageId, names: &m
         }
     }
     Ok(message.with_headers(headers))
-}
-
-fn value_of(record: &Record, wanted: &str) -> Option<Bytes> {
-    let (_, value) = record.headers().find(|(name, _)| *name == wanted.as_bytes())?;
-    Some(record.value(value))
 }
 
 fn text(bytes: &[u8], what: impl Fn() -> String) -> Result<&str, String> {

@@ -76,7 +76,6 @@ impl Member {
         let mut bytes = 0;
         let mut empty_count = 0;
         let count_max = POLL_COUNT_MAX.min(self.shared.options.window_count_max);
-        // A poll that served a callback answers nothing as well: only the second one means empty.
         while records.len() < count_max && bytes < POLL_BYTES_MAX && empty_count < 2 {
             match consumer.poll(Duration::ZERO) {
                 Some(Ok(record)) => {
@@ -84,6 +83,10 @@ impl Member {
                     records.push(((record.partition(), record.offset()), copier.copy(&record)));
                 }
                 Some(Err(failure)) => self.failed(&failure),
+                // It may have taken a partition away: what came before that is not to be mixed with
+                // what comes after the partition has come back.
+                None if !records.is_empty() => break,
+                // A poll that served a callback answers nothing as well: only the second one means empty.
                 None => empty_count += 1,
             }
         }

@@ -3,6 +3,7 @@
 //! The thread that polls copies it out of librdkafka and makes nothing else of it. Who receives it makes
 //! the message: what one thread allocates and another gives back costs more than all bookkeeping.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,6 +13,8 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message a
 /// Small records are copied into pieces of this size, several to one, which is there as long as any of
 /// them.
 const CHUNK_BYTES: usize = 32 * 1024;
+/// Full pieces that are kept to be used again: 2 MiB at most.
+const FULL_COUNT_MAX: usize = 64;
 const NUMBER_BYTES: usize = 4;
 /// Numbers in front: whether it is whole, bytes of the key, number of headers.
 const HEAD_COUNT: usize = 3;
@@ -62,6 +65,12 @@ impl Record {
         self.0.slice(range)
     }
 
+    /// The value of the first header of that name, in place.
+    pub(crate) fn value_of(&self, wanted: &str) -> Option<&[u8]> {
+        let (_, value) = self.headers().find(|(name, _)| *name == wanted.as_bytes())?;
+        Some(&self.0[value])
+    }
+
     pub(crate) fn body(&self) -> Bytes {
         let from = self.headers().last().map_or(self.key_range().end, |(_, value)| value.end);
         self.0.slice(from..)
@@ -73,9 +82,10 @@ impl Record {
 }
 
 /// Copies records, with what it has left of a piece of memory.
-#[derive(Default)]
 pub(crate) struct Copier {
     chunk: BytesMut,
+    /// The end of pieces that are full, oldest first. Once no record is left of one, it is used again.
+    full: VecDeque<BytesMut>,
 }
 
 impl Copier {
@@ -95,8 +105,28 @@ impl Copier {
         if count > CHUNK_BYTES / 8 {
             return fill(&mut BytesMut::with_capacity(count), key, pairs, is_whole, body);
         }
-        self.chunk = BytesMut::with_capacity(CHUNK_BYTES);
+        let full = std::mem::take(&mut self.chunk);
+        self.full.push_back(full);
+        self.chunk = self.another_chunk();
         fill(&mut self.chunk, key, pairs, is_whole, body)
+    }
+
+    fn another_chunk(&mut self) -> BytesMut {
+        if let Some(mut oldest) = self.full.pop_front() {
+            if oldest.try_reclaim(CHUNK_BYTES) {
+                return oldest;
+            }
+            if self.full.len() < FULL_COUNT_MAX {
+                self.full.push_front(oldest);
+            }
+        }
+        BytesMut::with_capacity(CHUNK_BYTES)
+    }
+}
+
+impl Default for Copier {
+    fn default() -> Self {
+        Self { chunk: BytesMut::with_capacity(CHUNK_BYTES), full: VecDeque::new() }
     }
 }
 
@@ -139,6 +169,19 @@ fn pairs_of(headers: &BorrowedHeaders) -> (Vec<(&str, &[u8])>, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_are_used_again_and_few_are_kept() {
+        let mut copier = Copier::default();
+        let copy = |copier: &mut Copier| copier.pack(b"k", &[("a", b"1")], true, &[b'x'; 1_000]);
+        for _ in 0..1_000 {
+            drop(copy(&mut copier));
+        }
+        assert!(copier.full.len() <= 1, "{}", copier.full.len());
+        let kept: Vec<Record> = (0..10_000).map(|_| copy(&mut copier)).collect();
+        assert!(copier.full.len() <= FULL_COUNT_MAX, "{}", copier.full.len());
+        assert!(kept.iter().all(|record| record.body()[..] == [b'x'; 1_000]));
+    }
 
     #[test]
     fn small_and_large_records_keep_all_their_parts() {
