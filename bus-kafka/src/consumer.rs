@@ -61,22 +61,18 @@ impl Consumer {
             let now = self.member.now();
             self.member.hand().hand_out(self.reader, max, now)
         };
-        let count = into.len();
+        let is_some = !out.is_empty();
         let topic = self.member.subscription.destination().as_str();
         let mut names = self.names();
         for out in out {
-            let convert::Read { message, fault } = convert::read(&out.record, topic, out.place, &mut names);
-            if let Some(fault) = fault {
-                self.member.quarantine(self.reader, &out, message, &fault);
-                continue;
-            }
+            let message = convert::read(&out.record, topic, out.place, &mut names).message;
             let returns = Arc::clone(self) as Arc<dyn Returns>;
             into.push(Delivery::new(message, out.token, Lease { deadline: None }, None, returns));
         }
-        into.len() > count
+        is_some
     }
 
-    pub(crate) fn names(&self) -> MutexGuard<'_, Names> {
+    fn names(&self) -> MutexGuard<'_, Names> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,6 +3,7 @@
 //! Body and key are the record's own. Id, content type and headers are record headers; a header that
 //! has the name of one of ours, or a name Kafka's client cannot carry, is written under another.
 
+use bus::name::{KEY_BYTES_MAX, MESSAGE_ID_BYTES_MAX};
 use bus::{Headers, Message, MessageId, MessageKey};
 use rdkafka::message::{Header, OwnedHeaders};
 
@@ -63,6 +64,23 @@ pub(crate) struct Read {
     pub(crate) message: Message,
     /// Why nothing can be made of it; then the message is the raw one.
     pub(crate) fault: Option<String>,
+}
+
+/// What cannot be read, raw and with the reason. Most records are told by a glance to be legal.
+pub(crate) fn unreadable(record: &Record, topic: &str, place: Place) -> Option<(Message, String)> {
+    let is_plain = |text: &[u8]| {
+        (1..=MESSAGE_ID_BYTES_MAX.min(KEY_BYTES_MAX)).contains(&text.len())
+            && text.iter().all(|byte| matches!(byte, b' '..=b'~'))
+    };
+    let is_legal = record.is_whole()
+        && record.key().is_none_or(is_plain)
+        && record.value_of(ID).is_none_or(is_plain)
+        && record.value_of(CONTENT_TYPE).is_none_or(<[u8]>::is_ascii);
+    if is_legal {
+        return None;
+    }
+    let Read { message, fault } = read(record, topic, place, &mut Names::default());
+    fault.map(|fault| (message, fault))
 }
 
 /// Reads a record of `place`, which names one that has no id of ours.
@@ -141,7 +159,10 @@ mod tests {
 
     fn decode(key: Option<&[u8]>, pairs: &[(&str, &[u8])], body: &[u8]) -> Read {
         let record = Copier::default().pack(key.unwrap_or_default(), pairs, true, body);
-        read(&record, "orders", (3, 1_442), &mut Names::default())
+        let place = (3, 1_442);
+        let found = read(&record, "orders", place, &mut Names::default());
+        assert_eq!(unreadable(&record, "orders", place).map(|(_, fault)| fault), found.fault, "the glance agrees");
+        found
     }
 
     #[test]

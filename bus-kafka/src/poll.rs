@@ -9,6 +9,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::message::Message as _;
 
+use crate::convert;
 use crate::hand::Place;
 use crate::member::Member;
 use crate::rebalance::Calls;
@@ -95,11 +96,21 @@ impl Member {
         }
         self.shared.traffic.answered();
         let (count, now) = (records.len(), self.now());
+        let topic = self.subscription.destination().as_str();
+        let mut unreadable = Vec::new();
         {
             let mut hand = self.hand();
             for (place, record) in records.drain(..) {
-                hand.add(place, record, now);
+                let raw = convert::unreadable(&record, topic, place);
+                if hand.add(place, record, raw.is_some(), now)
+                    && let Some((message, fault)) = raw
+                {
+                    unreadable.push((place, message, fault));
+                }
             }
+        }
+        for (place, message, fault) in unreadable {
+            self.quarantine(place, message, &fault);
         }
         self.changed.notify_waiters();
         count

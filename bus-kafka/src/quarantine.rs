@@ -6,7 +6,7 @@ use bus::dead_letter::{self, Rejection};
 use bus::{Message, Moment, Result};
 use tracing::warn;
 
-use crate::hand::{Out, Place};
+use crate::hand::Place;
 use crate::member::Member;
 
 /// A record on its way to the dead letters.
@@ -34,20 +34,13 @@ impl Aside {
 }
 
 impl Member {
-    /// Takes what could not be read out of the hand of `reader`, marked with the reason.
-    pub(crate) fn quarantine(self: &Arc<Self>, reader: u64, out: &Out, mut message: Message, fault: &str) {
-        let place = out.place;
-        if !self.hand().set_aside(reader, out.token) {
-            // Its partition was taken away just now: the next owner will quarantine it.
-            return;
-        }
+    /// Sets a record aside that could not be read, marked with the reason.
+    pub(crate) fn quarantine(self: &Arc<Self>, place: Place, mut message: Message, fault: &str) {
         warn!(subscription = %self.subscription, partition = place.0, offset = place.1, fault, "quarantined");
         let at = self.shared.seams.clock.wall();
         let rejection = Rejection { subscription: &self.subscription, reason: fault, receive_count: None, at };
         dead_letter::mark(&mut message, &rejection);
         self.set_aside(Aside { member: Arc::downgrade(self), place, message, try_at: Moment::default() });
-        self.bell.ring();
-        self.moved();
     }
 
     /// Sends what was set aside and is due.

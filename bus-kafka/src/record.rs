@@ -1,7 +1,7 @@
 //! A record as it was read, in one piece.
 //!
-//! The thread that polls copies it out of librdkafka and makes nothing else of it. Who receives it makes
-//! the message: what one thread allocates and another gives back costs more than all bookkeeping.
+//! The thread that polls copies it out of librdkafka and looks whether it is legal. Who receives it
+//! makes the message: what one thread allocates and another gives back costs more than all bookkeeping.
 
 use std::collections::VecDeque;
 use std::ops::Range;

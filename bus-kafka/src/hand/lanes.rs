@@ -73,7 +73,7 @@ impl Lanes {
         id
     }
 
-    /// A message in hand was settled, or set aside. Answers what may be handed out now, ascending.
+    /// A message in hand was settled. Answers what may be handed out now, ascending.
     pub(crate) fn settle(&mut self, id: LaneId) -> BTreeSet<i64> {
         self.lanes[id.0].in_hand_count -= 1;
         self.freed(id)

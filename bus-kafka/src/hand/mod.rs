@@ -140,16 +140,19 @@ impl Hand {
         })
     }
 
-    /// A record was read.
-    pub(crate) fn add(&mut self, place: Place, record: Record, now: Moment) {
-        let Some(known) = self.partitions.get_mut(&place.0) else { return };
+    /// A record was read. One that is set aside is settled by somebody else than a receiver. Answers
+    /// whether it is new and unsettled.
+    pub(crate) fn add(&mut self, place: Place, record: Record, is_set_aside: bool, now: Moment) -> bool {
+        let Some(known) = self.partitions.get_mut(&place.0) else { return false };
         let bytes = record.size_bytes();
-        if known.window.add(place.1, record, now) {
+        let is_new = known.window.add(place.1, record, now);
+        if !is_new {
+            known.is_dirty = true;
+        } else if !is_set_aside {
             self.fresh.push_back((place, bytes));
             self.fresh_bytes += bytes;
-        } else {
-            known.is_dirty = true;
         }
+        is_new
     }
 
     /// Whether so much waits that was never handed out that reading is to stop.
@@ -249,17 +252,6 @@ impl Hand {
         if let Some(lane) = lane {
             let free = known.lanes.settle(lane);
             self.returned.extend(free.into_iter().map(|offset| (partition, offset)));
-        }
-        true
-    }
-
-    /// Takes a delivery out of a hand without settling it: [`settle_place`](Self::settle_place) will.
-    /// Answers whether it was with `reader`.
-    pub(crate) fn set_aside(&mut self, reader: u64, token: Token) -> bool {
-        let Some((Held { place, lane, .. }, known)) = self.take(reader, token) else { return false };
-        if let Some(lane) = lane {
-            let free = known.lanes.settle(lane);
-            self.returned.extend(free.into_iter().map(|offset| (place.0, offset)));
         }
         true
     }

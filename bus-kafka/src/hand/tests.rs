@@ -26,7 +26,7 @@ fn hand_of(names: &[&str]) -> Hand {
 
 fn add(hand: &mut Hand, place: Place, name: &str) {
     let key = if name.starts_with('-') { "" } else { &name[..1] };
-    hand.add(place, Copier::default().pack(key.as_bytes(), &[], true, name.as_bytes()), at(0));
+    hand.add(place, Copier::default().pack(key.as_bytes(), &[], true, name.as_bytes()), false, at(0));
 }
 
 fn names(out: &[Out]) -> Vec<String> {
@@ -144,14 +144,13 @@ fn what_a_receiver_had_goes_to_the_next() {
 }
 
 #[test]
-fn what_is_set_aside_frees_its_key_and_holds_the_watermark() {
-    let mut hand = hand_of(&["a1", "a2"]);
-    let head = hand.hand_out(ONE, 1, at(0));
-    assert!(hand.set_aside(ONE, head[0].token));
-    assert!(!hand.set_aside(ONE, head[0].token), "it is in no hand");
-    let next = all(&mut hand, TWO, 0);
-    assert_eq!(names(&next), ["a2"]);
-    assert!(hand.settle(TWO, next[0].token));
+fn what_is_set_aside_is_not_handed_out_and_holds_the_watermark() {
+    let mut hand = hand_of(&[]);
+    assert!(hand.add((0, 0), Copier::default().pack(b"a", &[], true, b"a1"), true, at(0)));
+    add(&mut hand, (0, 1), "a2");
+    let next = all(&mut hand, ONE, 0);
+    assert_eq!(names(&next), ["a2"], "its key is not held up");
+    assert!(hand.settle(ONE, next[0].token));
     assert_eq!(hand.window(0).and_then(Window::watermark), Some(0));
     hand.settle_place((0, 0));
     assert_eq!(hand.window(0).and_then(Window::watermark), Some(2));
