@@ -26,9 +26,11 @@ mod routes;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bus::inbox::IdempotentReceiver;
+use bus::middleware::Middleware;
 use bus::outbox::{OutboxRow, Relay};
-use bus::pipeline::{Handler, Pipeline, PipelineState, PipelineStatus, Policy};
+use bus::pipeline::{Envelope, Handled, Handler, Pipeline, PipelineState, PipelineStatus, Policy};
 use bus::{Bus, Declaration, Destination, Result, Seams, Subscription};
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
@@ -104,6 +106,21 @@ pub struct ConsumerParts {
     pub ports: Ports,
     /// The way to the producer.
     pub producer: Arc<dyn ProducerApi>,
+    /// What stands around the handlers of both subscriptions, outermost first.
+    pub middleware: Vec<Arc<dyn Middleware>>,
+}
+
+/// A handler with one of [`ConsumerParts::middleware`] around it.
+struct Inside {
+    middleware: Arc<dyn Middleware>,
+    handler: Arc<dyn Handler>,
+}
+
+#[async_trait]
+impl Handler for Inside {
+    async fn handle(&self, envelope: Envelope) -> Handled {
+        self.middleware.handle(envelope, self.handler.as_ref()).await
+    }
 }
 
 impl Consumer {
@@ -116,7 +133,7 @@ impl Consumer {
         settings: ConsumerSettings,
         draining: CancellationToken,
     ) -> Result<Arc<Self>> {
-        let ConsumerParts { bus, store, seams, ports, producer } = parts;
+        let ConsumerParts { bus, store, seams, ports, producer, middleware } = parts;
         let declarations = [&settings.order_queue, &settings.sync_queue].map(|queue| Declaration::of(queue.clone()));
         bus.declare(&declarations).await?;
         let mailbox = Arc::new(Mailbox::new(store, seams.clone()));
@@ -133,19 +150,25 @@ impl Consumer {
             reconciling: Mutex::new(()),
             draining,
         });
-        consumer.assemble();
+        consumer.assemble(&middleware);
         Ok(consumer)
     }
 
     /// Builds relay and pipelines. The handlers hold the consumer, and [`run`](Self::run) takes them
     /// out again, so nothing holds itself for longer than until then.
-    fn assemble(self: &Arc<Self>) {
+    fn assemble(self: &Arc<Self>, middleware: &[Arc<dyn Middleware>]) {
         let relay = Relay::new(Arc::clone(&self.bus), Arc::clone(&self.mailbox) as _, self.seams.clone())
             .observed_by(log_published);
         let orders = IdempotentReceiver::new(Arc::clone(&self.mailbox), orders::Orders(Arc::clone(self)));
-        let orders = self.pipeline(&self.settings.order_queue, Arc::new(orders)).identify_with(identify_order);
+        let around = |handler| {
+            let inside = |handler, middleware: &Arc<dyn Middleware>| {
+                Arc::new(Inside { middleware: Arc::clone(middleware), handler }) as Arc<dyn Handler>
+            };
+            middleware.iter().rev().fold(handler, inside)
+        };
+        let orders = self.pipeline(&self.settings.order_queue, around(Arc::new(orders))).identify_with(identify_order);
         let events = IdempotentReceiver::new(Arc::clone(&self.mailbox), events::Events(Arc::clone(self)));
-        let events = self.pipeline(&self.settings.sync_queue, Arc::new(events)).identify_with(identify_event);
+        let events = self.pipeline(&self.settings.sync_queue, around(Arc::new(events))).identify_with(identify_event);
         let pipelines = [orders, events];
         let statuses = Statuses { relay: relay.status(), pipelines: [pipelines[0].status(), pipelines[1].status()] };
         let _ = self.statuses.set(statuses);

@@ -8,13 +8,74 @@ use super::{Key, Table};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch(pub(super) Vec<Operation>);
 
+/// One condition or change of a batch, for what stands around a store and has to look inside.
+///
+/// A batch is its operations in order: [`Batch`] iterates over them, and collects from them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
-    Expect { key: Key, value: Option<Bytes> },
-    Put { key: Key, value: Bytes },
-    Delete { key: Key },
-    Append { table: Table, value: Bytes },
-    Add { key: Key, amount: i128, at_least: Option<i128> },
+pub enum Operation {
+    /// See [`Batch::expect`].
+    Expect {
+        /// Of this key.
+        key: Key,
+        /// Exactly this, or nothing.
+        value: Option<Bytes>,
+    },
+    /// See [`Batch::put`].
+    Put {
+        /// This key.
+        key: Key,
+        /// Has this value.
+        value: Bytes,
+    },
+    /// See [`Batch::delete`].
+    Delete {
+        /// This key is gone.
+        key: Key,
+    },
+    /// See [`Batch::append`].
+    Append {
+        /// This table grows.
+        table: Table,
+        /// By this value.
+        value: Bytes,
+    },
+    /// See [`Batch::add`].
+    Add {
+        /// The sum of this key.
+        key: Key,
+        /// Grows by this.
+        amount: i128,
+        /// And must not come out lower.
+        at_least: Option<i128>,
+    },
+}
+
+impl Operation {
+    /// Whether it is about `table`.
+    #[must_use]
+    pub fn is_of(&self, table: Table) -> bool {
+        match self {
+            Self::Append { table: own, .. } => *own == table,
+            Self::Expect { key, .. } | Self::Put { key, .. } | Self::Delete { key } | Self::Add { key, .. } => {
+                key.is_of(table)
+            }
+        }
+    }
+}
+
+impl IntoIterator for Batch {
+    type Item = Operation;
+    type IntoIter = std::vec::IntoIter<Operation>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl FromIterator<Operation> for Batch {
+    fn from_iter<I: IntoIterator<Item = Operation>>(operations: I) -> Self {
+        Self(operations.into_iter().collect())
+    }
 }
 
 /// What became of a batch.
@@ -81,5 +142,24 @@ impl Batch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_taken_apart_by_tables_and_put_together_again() {
+        let (row, sum) = (Table::Orders.key("X"), Table::Totals.key("X"));
+        let orders = Batch::new().expect(row.clone(), None).put(row.clone(), "new").delete(row);
+        let outbox = Batch::new().append(Table::Outbox, "message");
+        let totals = Batch::new().add(sum, 2, Some(0));
+        let whole = orders.clone().and(outbox.clone()).and(totals.clone());
+        for (table, expected) in [(Table::Orders, orders), (Table::Outbox, outbox), (Table::Totals, totals)] {
+            let part: Batch = whole.clone().into_iter().filter(|operation| operation.is_of(table)).collect();
+            assert_eq!(part, expected);
+        }
+        assert_eq!(whole.clone().into_iter().collect::<Batch>(), whole);
     }
 }

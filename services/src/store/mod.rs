@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use bus::Result;
 use bytes::Bytes;
 
-pub use batch::{Batch, Written};
+pub use batch::{Batch, Operation, Written};
 pub use journal::Direction;
 pub use journaled::JournaledStore;
 pub use mailbox::Mailbox;

@@ -102,6 +102,12 @@ impl Key {
         Self(bytes)
     }
 
+    /// Whether it is a key of `table`.
+    #[must_use]
+    pub fn is_of(&self, table: Table) -> bool {
+        self.0.first() == Some(&(table as u8))
+    }
+
     /// The number at the end of the key, where it ends in one.
     #[must_use]
     pub fn last_number(&self) -> Option<u64> {
@@ -148,6 +154,15 @@ impl Range {
     #[must_use]
     pub fn before(self, key: &Key) -> Self {
         Self(self.0, Bound::Excluded(key.0.clone()))
+    }
+
+    /// Whether it lies in `table`, where it begins in it.
+    #[must_use]
+    pub fn is_of(&self, table: Table) -> bool {
+        match &self.0 {
+            Bound::Included(from) | Bound::Excluded(from) => from.first() == Some(&(table as u8)),
+            Bound::Unbounded => false,
+        }
     }
 
     /// The two ends.

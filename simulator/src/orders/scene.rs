@@ -193,7 +193,7 @@ impl Scene {
             None => Ports::local(books),
         };
         let producer = Arc::new(HttpProducerApi::new(Arc::new(line), None));
-        let parts = ConsumerParts { bus, store, seams, ports, producer };
+        let parts = ConsumerParts { bus, store, seams, ports, producer, middleware: Vec::new() };
         let settings = ConsumerSettings {
             order_queue: order_queue(),
             sync_queue: sync_queue(),

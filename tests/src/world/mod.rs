@@ -147,6 +147,7 @@ impl World {
             seams: self.seams.clone(),
             ports: Ports::local(Arc::new(books)),
             producer: Arc::new(HttpProducerApi::new(Arc::new(transport), self.consumer_token.clone().map(Into::into))),
+            middleware: Vec::new(),
         };
         let settings = ConsumerSettings {
             order_queue: order_queue(),

@@ -99,7 +99,14 @@ fn copies_after(producer: Arc<dyn ProducerApi>, answer_count: usize) -> Vec<Valu
         let store = Arc::new(MemoryStore::new());
         let books = LocalBooks::new(Arc::clone(&store) as _, StockLevels::default(), None);
         let ports = Ports::local(Arc::new(books));
-        let parts = ConsumerParts { bus: Arc::clone(&bus) as _, store, seams: seams.clone(), ports, producer };
+        let parts = ConsumerParts {
+            bus: Arc::clone(&bus) as _,
+            store,
+            seams: seams.clone(),
+            ports,
+            producer,
+            middleware: Vec::new(),
+        };
         let settings = ConsumerSettings {
             order_queue: order_queue(),
             sync_queue: sync_queue(),

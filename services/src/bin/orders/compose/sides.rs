@@ -63,6 +63,7 @@ pub(super) async fn consumer(
             HttpProducerApi::new(Arc::new(Socket(peer)), settings.sync_token.clone())
                 .in_zone(settings.time_zone.clone()),
         ),
+        middleware: Vec::new(),
     };
     let told = ConsumerSettings {
         order_queue: settings.order_queue.clone(),
