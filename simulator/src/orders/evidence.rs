@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use bus::capability::Order;
 use bus::{Message, Subscription};
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use serde_json::Value;
 use services::store::Table;
 
+use super::fault::Fault;
 use super::plan::Wanted;
 use super::scene::{Scene, order_queue, sync_queue};
 use super::story::read;
+use super::tally::Work;
+use super::watch::Seen;
+use crate::broker::Model;
 
 /// An order a customer was promised.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +55,14 @@ pub struct Evidence {
     pub dead: Vec<Message>,
     /// Rows of the stores that should be empty: store and table.
     pub unsent: Vec<String>,
+    /// What the consumer's handlers were seen to do.
+    pub seen: Seen,
+    /// How much work it was.
+    pub work: Work,
+    /// Whether the broker promises order per key.
+    pub is_ordered: bool,
+    /// Whether starts of handlers may have been counted that nobody saw.
+    pub is_counting_disturbed: bool,
 }
 
 impl Evidence {
@@ -71,6 +84,13 @@ impl Evidence {
         self.unsent = unsent(scene);
         let completed = self.orders.iter().filter(|order| order["status"] == "COMPLETED").count();
         scene.tally.work().completed = completed as u64;
+        self.work = *scene.tally.work();
+        self.seen = scene.watch.seen().clone();
+        self.is_ordered =
+            Model::named(&scene.plan.broker).is_some_and(|model| model.semantics().capability.order == Order::PerKey);
+        let fired = scene.trouble.fired().counts();
+        self.is_counting_disturbed = scene.consumer.node.generation() > 1
+            || [Fault::StoreError, Fault::StoreUnknown].iter().any(|fault| fired.contains_key(fault));
     }
 
     /// The producer's order of that number.

@@ -19,6 +19,7 @@
 //! | `seam`, `store`, `network` | the three ways out of a service, where faults happen |
 //! | `scene` | the services put together |
 //! | `story` | customers, healing, rest |
+//! | `watch` | what handlers are seen to do |
 //! | `evidence`, `checks` | what is known at the end, and what must be true of it |
 //! | `bugs` | the services put together wrong, to see that it is noticed |
 
@@ -35,9 +36,11 @@ mod store;
 mod story;
 mod tally;
 mod trouble;
+mod watch;
 
 pub use evidence::{Evidence, Placed};
 pub use fault::{Fault, Fired};
 pub use plan::{Crash, FORMAT, Plan, Profile, Strength, Wanted};
 pub use report::{Report, StalePlan, run, run_with_bug, run_with_lines};
 pub use tally::Work;
+pub use watch::{Ended, Name, Runs, Seen, Told};

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bus::layer::LayerExt;
+use bus::middleware::Middleware;
 use bus::pipeline::Policy;
 use bus::{Bus, Contract, Destination, Seams};
 use jiff::tz::TimeZone;
@@ -16,7 +17,7 @@ use services::producer::{self, Producer, ProducerSettings};
 use services::store::Store;
 use tokio_util::sync::CancellationToken;
 
-use super::bugs::Bug;
+use super::bugs::{Bug, Planted};
 use super::fault::Fault;
 use super::network::{Line, Network};
 use super::plan::Plan;
@@ -24,6 +25,7 @@ use super::seam::BusSeam;
 use super::store::{Disk, StoreSeam};
 use super::tally::Tally;
 use super::trouble::{BrokerTrouble, Trouble};
+use super::watch::Watch;
 use crate::World;
 use crate::broker::{Broker, Connection, Model};
 use crate::gate::Gate;
@@ -47,7 +49,8 @@ pub(super) struct Scene {
     pub(super) tally: Tally,
     pub(super) producer: Machine,
     pub(super) consumer: Machine,
-    bug: Option<Bug>,
+    pub(super) watch: Watch,
+    planted: Planted,
 }
 
 /// A node with its disk and gate.
@@ -89,7 +92,8 @@ impl Scene {
             tally: Tally::default(),
             producer: machine("producer", false),
             consumer: machine("consumer", true),
-            bug,
+            watch: Watch::default(),
+            planted: Planted::new(bug),
         }
     }
 
@@ -146,10 +150,7 @@ impl Scene {
             clock: Arc::clone(&seams.clock),
         };
         let bus = (connection as Arc<dyn Bus>).layer(seam);
-        let bus = match self.bug {
-            Some(bug) => bug.on_bus(bus),
-            None => bus,
-        };
+        let bus = self.planted.on_bus(bus, &seams);
         let agreement = needs().negotiate(bus.capability());
         let bus = agreement.apply(bus, &seams).expect("every model meets the needs of the order system");
         let store = StoreSeam {
@@ -158,9 +159,11 @@ impl Scene {
             life: life.clone(),
             trouble,
             clock: Arc::clone(&seams.clock),
-            answers_early: self.bug == Some(Bug::AnswerBeforeSync),
+            answers_early: self.planted.answers_early(),
         };
-        Outside { bus, store: Arc::new(store), seams }
+        let is_consumer = machine.node.name() == self.consumer.node.name();
+        let store = self.planted.on_store(Arc::new(store), is_consumer, &seams);
+        Outside { bus, store, seams }
     }
 
     async fn produce(&self, connection: Arc<Connection>, life: Life) {
@@ -188,12 +191,11 @@ impl Scene {
             life: life.clone(),
             tally: self.tally.clone(),
         };
-        let ports = match self.bug {
-            Some(bug) => bug.on_ports(Ports::local(books)),
-            None => Ports::local(books),
-        };
+        let ports = self.planted.on_ports(Ports::local(books), &store);
+        let watch = Arc::new(self.watch.clone()) as Arc<dyn Middleware>;
+        let middleware = [watch].into_iter().chain(self.planted.around_handlers()).collect();
         let producer = Arc::new(HttpProducerApi::new(Arc::new(line), None));
-        let parts = ConsumerParts { bus, store, seams, ports, producer, middleware: Vec::new() };
+        let parts = ConsumerParts { bus, store, seams, ports, producer, middleware };
         let settings = ConsumerSettings {
             order_queue: order_queue(),
             sync_queue: sync_queue(),
@@ -203,10 +205,7 @@ impl Scene {
             reconcile_grace: Duration::from_secs(10),
             policy: Policy::default(),
         };
-        let settings = match self.bug {
-            Some(bug) => bug.on_settings(settings),
-            None => settings,
-        };
+        let settings = self.planted.on_settings(settings);
         let Ok(consumer) = Consumer::start(parts, settings, CancellationToken::new()).await else { return };
         self.network.listen(true, consumer::edge(Arc::clone(&consumer)), &life);
         let ended = consumer.run(CancellationToken::new()).await;

@@ -1,8 +1,11 @@
-//! Whether planted bugs are found, and how soon.
+//! Whether planted bugs are found, how soon and by which check; and whether what has no bug passes the
+//! same seeds.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
-use serde_json::json;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
 use simulator::broker::Model;
 use simulator::orders::bugs::Bug;
 use simulator::orders::{Plan, Profile, run, run_with_bug};
@@ -13,44 +16,86 @@ const ORDERS: usize = 10;
 /// Finds after which the median is known well enough.
 const FINDS_ENOUGH: usize = 5;
 
-pub(crate) fn bugs(seed_count: u64, is_json: bool) -> ExitCode {
-    let mut is_any_alive = false;
-    for bug in Bug::ALL {
-        for model in Model::ALL {
-            let found = hunt(bug, model, seed_count);
-            is_any_alive |= found.is_none();
-            let (median, check) = found.unwrap_or((0, "SURVIVED".to_owned()));
-            if is_json {
-                println!(
-                    "{}",
-                    json!({"bug": bug.name(), "broker": model.name(), "median_seeds": median, "check": check})
-                );
-            } else {
-                println!("{:<36} {:<9} {median:>5} seeds  {check}", bug.name(), model.name());
-            }
-        }
-    }
-    if is_any_alive { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
+/// What became of one bug on one broker.
+enum Hunted {
+    /// No seed shows it.
+    Survived,
+    /// Seeds do.
+    Found {
+        /// Seeds from one find to the next, the middle one.
+        median: u64,
+        /// Who found it, the most frequent one.
+        check: &'static str,
+    },
 }
 
-/// The median of seeds between finds, and the check that found it first. A failure only counts where
-/// the honest services pass the same seed.
-fn hunt(bug: Bug, model: Model, seed_count: u64) -> Option<(u64, String)> {
+/// Runs of compositions without a bug, each once.
+#[derive(Default)]
+struct Controls {
+    passed: BTreeSet<(Option<Bug>, Model, u64)>,
+    failed: BTreeMap<(Option<Bug>, Model, u64), String>,
+}
+
+pub(crate) fn bugs(seed_count: u64, is_json: bool) -> ExitCode {
+    let bar = bar();
+    let mut controls = Controls::default();
+    let mut survivors = Vec::new();
+    let mut rows = Vec::new();
+    for bug in Bug::ALL {
+        let mut found = Vec::new();
+        for model in Model::ALL {
+            bar.set_message(format!("{} on {}", bug.name(), model.name()));
+            let hunted = hunt(bug, model, seed_count, &mut controls);
+            if matches!(hunted, Hunted::Survived) {
+                survivors.push(format!("{} on {}", bug.name(), model.name()));
+            }
+            if is_json {
+                bar.suspend(|| println!("{}", object(bug, model, &hunted)));
+            }
+            found.push(hunted);
+            bar.inc(1);
+        }
+        rows.push(row(bug, &found));
+    }
+    bar.finish_and_clear();
+    if is_json {
+        let failed: Vec<&String> = controls.failed.values().collect();
+        println!(
+            "{}",
+            json!({"summary": {"bugs": Bug::ALL.len(), "survivors": survivors,
+                "controls_passed": controls.passed.len(), "controls_failed": failed}})
+        );
+    } else {
+        let names: Vec<&str> = Model::ALL.iter().map(|model| model.name()).collect();
+        println!("| bug | {} | found by |", names.join(" | "));
+        println!("|---|{}---|", "--:|".repeat(names.len()));
+        rows.iter().for_each(|row| println!("{row}"));
+        println!("\n(median seeds from one find to the next; ten orders, profile swarm)");
+        println!(
+            "{} runs of the same seeds without the bugs: {} failed",
+            controls.passed.len() + controls.failed.len(),
+            controls.failed.len()
+        );
+        survivors.iter().for_each(|survivor| println!("SURVIVED {seed_count} seeds: {survivor}"));
+        controls.failed.values().for_each(|failure| println!("FAILED without a bug: {failure}"));
+    }
+    let is_well = survivors.is_empty() && controls.failed.is_empty();
+    if is_well { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+}
+
+/// Plants the bug in seed after seed until it was found often enough, and looks that its composition
+/// without it and the services as they are pass each of these seeds.
+fn hunt(bug: Bug, model: Model, seed_count: u64, controls: &mut Controls) -> Hunted {
     let mut gaps = Vec::new();
-    let mut check = None;
+    let mut checks: BTreeMap<&'static str, usize> = BTreeMap::new();
     let mut last = 0;
     for seed in 1..=seed_count {
+        let honest = controls.pass(None, model, seed);
+        let control = bug.control().is_none_or(|control| controls.pass(Some(control), model, seed));
         let plan = Plan::draw(seed, model, Profile::Swarm, ORDERS);
         let Ok(report) = run_with_bug(&plan, bug) else { continue };
-        let Some((name, _)) = report.failure() else { continue };
-        let honest = match bug.control() {
-            Some(control) => run_with_bug(&plan, control),
-            None => run(&plan),
-        };
-        if honest.is_ok_and(|honest| honest.failure().is_some()) {
-            continue;
-        }
-        check.get_or_insert_with(|| name.to_owned());
+        let Some((check, _)) = report.failure().filter(|_| honest && control) else { continue };
+        *checks.entry(check).or_default() += 1;
         gaps.push(seed - last);
         last = seed;
         if gaps.len() == FINDS_ENOUGH {
@@ -58,5 +103,67 @@ fn hunt(bug: Bug, model: Model, seed_count: u64) -> Option<(u64, String)> {
         }
     }
     gaps.sort_unstable();
-    Some((*gaps.get(gaps.len() / 2)?, check?))
+    let check = checks.into_iter().max_by_key(|(_, count)| *count);
+    match (gaps.get(gaps.len() / 2), check) {
+        (Some(median), Some((check, _))) => Hunted::Found { median: *median, check },
+        _ => Hunted::Survived,
+    }
+}
+
+impl Controls {
+    fn pass(&mut self, control: Option<Bug>, model: Model, seed: u64) -> bool {
+        let name = (control, model, seed);
+        if self.passed.contains(&name) {
+            return true;
+        }
+        if self.failed.contains_key(&name) {
+            return false;
+        }
+        let plan = Plan::draw(seed, model, Profile::Swarm, ORDERS);
+        let report = match control {
+            Some(control) => run_with_bug(&plan, control),
+            None => run(&plan),
+        };
+        let failure = match &report {
+            Ok(report) => report.failure().map(|(check, why)| format!("{check}: {why}")),
+            Err(stale) => Some(stale.to_string()),
+        };
+        let Some(why) = failure else { return self.passed.insert(name) };
+        let who = control.map_or("the services as they are", Bug::name);
+        self.failed.insert(name, format!("{who}, seed {seed} on {}: {why}", model.name()));
+        false
+    }
+}
+
+fn row(bug: Bug, found: &[Hunted]) -> String {
+    let cells = found.iter().map(|hunted| match hunted {
+        Hunted::Survived => "SURVIVED".to_owned(),
+        Hunted::Found { median, .. } => median.to_string(),
+    });
+    let checks: BTreeSet<&str> = found
+        .iter()
+        .filter_map(|hunted| match hunted {
+            Hunted::Found { check, .. } => Some(*check),
+            Hunted::Survived => None,
+        })
+        .collect();
+    let cells: Vec<String> = cells.collect();
+    let checks: Vec<&str> = checks.into_iter().collect();
+    format!("| {} | {} | {} |", bug.name(), cells.join(" | "), checks.join(", "))
+}
+
+fn object(bug: Bug, model: Model, hunted: &Hunted) -> Value {
+    let (median, check) = match hunted {
+        Hunted::Survived => (None, None),
+        Hunted::Found { median, check } => (Some(*median), Some(*check)),
+    };
+    json!({"bug": bug.name(), "broker": model.name(), "found": median.is_some(), "median_seeds": median,
+        "check": check})
+}
+
+fn bar() -> ProgressBar {
+    // Hidden by itself where there is no terminal.
+    let bar = ProgressBar::new((Bug::ALL.len() * Model::ALL.len()) as u64);
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

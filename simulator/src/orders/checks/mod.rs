@@ -1,13 +1,18 @@
 //! What must be true at the end of every run, one property a file.
 
 mod both_sides_equal;
+mod bounded_amplification;
 mod conservation;
+mod dead_letter_after_n_attempts;
 mod dead_letters_accounted_for;
 mod effect_exactly_once;
+mod lease_exclusivity;
 mod no_accepted_order_lost;
 mod no_phantom;
 mod nothing_stuck;
+mod order_per_key;
 mod outbox_complete;
+mod processed_once;
 mod versions_never_go_back;
 
 use serde::Serialize;
@@ -39,7 +44,7 @@ impl Verdict {
 
 type Check = (&'static str, fn(&Evidence) -> Verdict);
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 14] = [
     ("no accepted order lost", no_accepted_order_lost::check),
     ("no phantom", no_phantom::check),
     ("effect exactly once", effect_exactly_once::check),
@@ -49,6 +54,11 @@ const CHECKS: [Check; 9] = [
     ("nothing stuck", nothing_stuck::check),
     ("dead letters accounted for", dead_letters_accounted_for::check),
     ("outbox complete", outbox_complete::check),
+    ("processed once", processed_once::check),
+    ("order per key", order_per_key::check),
+    ("lease exclusivity", lease_exclusivity::check),
+    ("dead letter after N attempts", dead_letter_after_n_attempts::check),
+    ("bounded amplification", bounded_amplification::check),
 ];
 
 /// The verdict of every check, by its name.

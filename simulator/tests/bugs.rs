@@ -1,0 +1,70 @@
+//! Planted bugs are found, by faults alone, and what has no bug passes the same seeds.
+
+use std::collections::BTreeMap;
+
+use simulator::broker::Model;
+use simulator::orders::bugs::Bug;
+use simulator::orders::{Plan, Profile, run, run_with_bug};
+
+const ORDERS: usize = 10;
+/// Seeds a bug has to show in. The table in the README is measured over a thousand.
+const SEEDS: u64 = 100;
+
+/// A check with what it found.
+type Failed = (&'static str, String);
+
+/// The check that failed; `None` as a bug: the services as they are.
+fn failure(bug: Option<Bug>, plan: &Plan) -> Option<Failed> {
+    let report = match bug {
+        Some(bug) => run_with_bug(plan, bug),
+        None => run(plan),
+    };
+    report.expect("a plan of today").failure().map(|(check, why)| (check, why.to_owned()))
+}
+
+fn every_bug_is_found_on(model: Model) {
+    let mut controls: BTreeMap<(Option<Bug>, u64), Option<Failed>> = BTreeMap::new();
+    for bug in Bug::ALL {
+        let found = (1..=SEEDS).find_map(|seed| {
+            let plan = Plan::draw(seed, model, Profile::Swarm, ORDERS);
+            let found = failure(Some(bug), &plan)?;
+            for control in [None, bug.control()] {
+                let failed = controls.entry((control, seed)).or_insert_with(|| failure(control, &plan));
+                assert_eq!(*failed, None, "{control:?} without a bug, seed {seed} on {}", model.name());
+            }
+            Some((seed, found.0))
+        });
+        let (seed, check) = found.unwrap_or_else(|| panic!("{} survives on {}", bug.name(), model.name()));
+        println!("{} on {}: seed {seed}, {check}", bug.name(), model.name());
+    }
+}
+
+#[test]
+fn on_sqs_every_planted_bug_is_found_and_what_has_none_passes_the_same_seeds() {
+    every_bug_is_found_on(Model::Sqs);
+}
+
+#[test]
+fn on_sqs_fifo_every_planted_bug_is_found_and_what_has_none_passes_the_same_seeds() {
+    every_bug_is_found_on(Model::SqsFifo);
+}
+
+#[test]
+fn on_rabbitmq_every_planted_bug_is_found_and_what_has_none_passes_the_same_seeds() {
+    every_bug_is_found_on(Model::RabbitMq);
+}
+
+#[test]
+fn on_kafka_every_planted_bug_is_found_and_what_has_none_passes_the_same_seeds() {
+    every_bug_is_found_on(Model::Kafka);
+}
+
+#[test]
+fn where_nothing_goes_wrong_no_bug_shows() {
+    for bug in Bug::ALL {
+        for model in Model::ALL {
+            let plan = Plan::draw(1, model, Profile::Calm, ORDERS);
+            assert_eq!(failure(Some(bug), &plan), None, "{} on {}", bug.name(), model.name());
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Checks on evidence made up for them: each fails for what it is there for, and for nothing else.
+
+use bus::dead_letter::{Rejection, mark};
+use bus::{Destination, Message, MessageId, Subscription};
+use simulator::orders::checks::{Verdict, all};
+use simulator::orders::{Ended, Evidence, Placed, Runs, Told};
+
+fn check(name: &str, evidence: &Evidence) -> Verdict {
+    let verdicts = all(evidence);
+    let found = verdicts.into_iter().find(|(own, _)| *own == name);
+    found.expect("a check of that name").1
+}
+
+fn fails(name: &str, evidence: &Evidence) -> bool {
+    matches!(check(name, evidence), Verdict::Fail(_))
+}
+
+/// One message that was run once and is done.
+fn evidence() -> Evidence {
+    let mut evidence = Evidence { placed: vec![Placed::default()], ..Evidence::default() };
+    let runs = Runs { attempt_max: 1, last: Ended::Done, again_count: 0 };
+    evidence.seen.runs.insert(("orders".to_owned(), "m-1".to_owned()), runs);
+    evidence
+}
+
+#[test]
+fn what_was_seen_of_one_quiet_message_passes() {
+    let names = ["processed once", "order per key", "lease exclusivity", "dead letter after N attempts"];
+    for name in names.into_iter().chain(["bounded amplification"]) {
+        assert_eq!(check(name, &evidence()), Verdict::Pass, "{name}");
+    }
+}
+
+#[test]
+fn a_message_with_two_handlers_at_once_was_leased_twice() {
+    let mut evidence = evidence();
+    evidence.seen.shared_messages.push("m-1 of ORD-1".to_owned());
+    assert!(fails("lease exclusivity", &evidence));
+    assert!(!fails("order per key", &evidence));
+}
+
+#[test]
+fn a_message_that_is_processed_again_and_an_outcome_told_again_are_too_much() {
+    let mut again = evidence();
+    again.seen.runs.values_mut().for_each(|runs| runs.again_count = 1);
+    assert!(fails("processed once", &again));
+    let mut told = evidence();
+    let outcome = |event: &str| Told { order: "ORD-1".to_owned(), event: event.to_owned(), version: Some(1) };
+    told.seen.told = vec![outcome("ORDER_UPDATED"), outcome("PROCESSING_COMPLETED"), outcome("ORDER_UPDATED")];
+    assert!(!fails("processed once", &told));
+    told.seen.told.push(outcome("PROCESSING_FAILED"));
+    assert!(fails("processed once", &told));
+}
+
+#[test]
+fn versions_may_overtake_each_other_only_where_no_order_is_promised() {
+    let mut evidence = evidence();
+    let told = |order: &str, version| Told { order: order.to_owned(), event: "ORDER_UPDATED".to_owned(), version };
+    evidence.seen.told = vec![told("A", Some(2)), told("B", Some(1)), told("A", None), told("A", Some(1))];
+    assert!(!fails("order per key", &evidence));
+    evidence.is_ordered = true;
+    assert!(fails("order per key", &evidence));
+    evidence.seen.told.pop();
+    assert!(!fails("order per key", &evidence));
+}
+
+#[test]
+fn a_dead_letter_has_had_all_its_attempts_or_was_rejected() {
+    let subscription = Subscription::to(Destination::new("orders").unwrap());
+    let with = |attempt_max, last, is_counting_disturbed| {
+        let mut evidence = Evidence { is_counting_disturbed, ..evidence() };
+        evidence.seen.runs.values_mut().for_each(|runs| *runs = Runs { attempt_max, last, again_count: 0 });
+        let mut dead = Message::new(MessageId::parse("m-1").unwrap(), &b"{}"[..]);
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        mark(&mut dead, &Rejection { subscription: &subscription, reason: "why", receive_count: None, at });
+        evidence.dead.push(dead);
+        fails("dead letter after N attempts", &evidence)
+    };
+    assert!(!with(5, Ended::Failed, false));
+    assert!(!with(1, Ended::Rejected, false));
+    assert!(with(4, Ended::Failed, false), "too early");
+    assert!(with(6, Ended::Failed, false) && with(6, Ended::Failed, true), "too late");
+    assert!(!with(4, Ended::Dropped, true), "a start that nobody saw was counted");
+}
+
+#[test]
+fn an_order_that_costs_hundreds_of_deliveries_or_calls_is_a_storm() {
+    for (received, http_calls, is_bearable) in [(200, 60, true), (201, 0, false), (0, 61, false)] {
+        let mut evidence = evidence();
+        (evidence.work.received, evidence.work.http_calls) = (received, http_calls);
+        assert_eq!(!fails("bounded amplification", &evidence), is_bearable, "{received} and {http_calls}");
+    }
+}
