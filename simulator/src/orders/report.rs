@@ -149,6 +149,8 @@ fn report(plan: &Plan, bug: Option<Bug>, keeps_lines: bool) -> Result<Report, St
                 faults.insert(fault, count);
             }
         }
+        // The listeners hold the services, and their lines hold the listeners.
+        [false, true].into_iter().for_each(|is_consumer| scene.network.hang_up(is_consumer));
         (checks::all(&evidence), faults, work)
     };
     let Run { ended, hash, plain_hash, event_count, virtual_time, lines } = match keeps_lines {
