@@ -22,11 +22,21 @@ fn failure(bug: Option<Bug>, plan: &Plan) -> Option<Failed> {
     report.expect("a plan of today").failure().map(|(check, why)| (check, why.to_owned()))
 }
 
+/// The plan of a seed in which customers change their minds: two who write one order at once are rare
+/// otherwise, and the seeds of a test are few.
+fn plan(seed: u64, model: Model) -> Plan {
+    let mut plan = Plan::draw(seed, model, Profile::Swarm, ORDERS);
+    for (number, wanted) in plan.orders.iter_mut().enumerate().filter(|(number, _)| number % 2 == 1) {
+        wanted.cancelled_after_ms.get_or_insert(30 * number as u64);
+    }
+    plan
+}
+
 fn every_bug_is_found_on(model: Model) {
     let mut controls: BTreeMap<(Option<Bug>, u64), Option<Failed>> = BTreeMap::new();
     for bug in Bug::ALL {
         let found = (1..=SEEDS).find_map(|seed| {
-            let plan = Plan::draw(seed, model, Profile::Swarm, ORDERS);
+            let plan = plan(seed, model);
             let found = failure(Some(bug), &plan)?;
             for control in [None, bug.control()] {
                 let failed = controls.entry((control, seed)).or_insert_with(|| failure(control, &plan));
