@@ -1,7 +1,7 @@
 //! The kinds of faults, typed by what they mean.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -99,16 +99,9 @@ faults! {
 impl Fault {
     /// Its name on the command line and in plans.
     #[must_use]
-    pub fn name(self) -> String {
-        let name = format!("{self:?}");
-        let mut words = String::new();
-        for (index, letter) in name.chars().enumerate() {
-            if letter.is_uppercase() && index > 0 {
-                words.push('-');
-            }
-            words.extend(letter.to_lowercase());
-        }
-        words
+    pub fn name(self) -> &'static str {
+        static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| Fault::ALL.iter().map(kebab).collect());
+        &NAMES[self as usize]
     }
 
     /// The kind of that name.
@@ -141,6 +134,17 @@ impl Fault {
     }
 }
 
+fn kebab(fault: &Fault) -> String {
+    let mut words = String::new();
+    for (index, letter) in format!("{fault:?}").chars().enumerate() {
+        if letter.is_uppercase() && index > 0 {
+            words.push('-');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
+}
+
 /// How often each kind has fired. Clones are the same counts.
 #[derive(Clone, Debug, Default)]
 pub struct Fired(Arc<Mutex<BTreeMap<Fault, u64>>>);
@@ -165,7 +169,7 @@ mod tests {
     #[test]
     fn names_are_read_as_they_are_written() {
         for fault in Fault::ALL {
-            assert_eq!(Fault::named(&fault.name()), Some(*fault));
+            assert_eq!(Fault::named(fault.name()), Some(*fault));
         }
         assert_eq!(Fault::HttpResponseLost.name(), "http-response-lost");
     }

@@ -138,13 +138,13 @@ fn strength(dice: &Chance, fault: Fault, profile: Profile) -> Option<Strength> {
     let name = fault.name();
     let (is_on, low, high) = match profile {
         Profile::Calm => (false, 0, 0),
-        Profile::Lite => (dice.fires(200, "is on", &name), 5, 30),
-        Profile::Swarm => (dice.fires(500, "is on", &name), 5, 150),
+        Profile::Lite => (dice.fires(200, "is on", name), 5, 30),
+        Profile::Swarm => (dice.fires(500, "is on", name), 5, 150),
         Profile::Nightmare => (true, 50, 250),
         Profile::Only(only) => (fault == only, 200, 400),
     };
-    let per_mille = u32::try_from(dice.between(low, high, "strength", &name)).unwrap_or(0);
-    let max_ms = dice.between(50, 8_000, "length", &name);
+    let per_mille = u32::try_from(dice.between(low, high, "strength", name)).unwrap_or(0);
+    let max_ms = dice.between(50, 8_000, "length", name);
     is_on.then_some(Strength { per_mille, max_ms })
 }
 

@@ -44,13 +44,13 @@ impl Trouble {
     /// Notes that it did happen, to `whom`.
     pub(super) fn note(&self, fault: Fault, whom: &str) {
         self.fired.note(fault);
-        self.world.chronicle().note_aside("fault", &fault.name(), whom);
+        self.world.chronicle().note_aside("fault", fault.name(), whom);
     }
 
     /// Whether `fault` happens to `whom`; then it is noted.
     pub(super) fn strikes(&self, fault: Fault, whom: &str) -> bool {
         let Some(strength) = self.strength(fault) else { return false };
-        let strikes = self.world.chance().fires(strength.per_mille, &fault.name(), whom);
+        let strikes = self.world.chance().fires(strength.per_mille, fault.name(), whom);
         if strikes {
             self.note(fault, whom);
         }

@@ -92,7 +92,7 @@ fn brokers(text: &str) -> Result<Brokers, String> {
 
 fn profile(text: &str) -> Result<Profile, String> {
     let known = || {
-        let faults: Vec<String> = simulator::orders::Fault::ALL.iter().map(|fault| fault.name()).collect();
+        let faults: Vec<&str> = simulator::orders::Fault::ALL.iter().map(|fault| fault.name()).collect();
         format!("use calm, lite, swarm, nightmare or only:FAULT; faults: {}", faults.join(" "))
     };
     Profile::named(text).ok_or_else(known)

@@ -78,8 +78,7 @@ impl Totals {
     fn tell(&self, is_json: bool) -> ExitCode {
         let runs = self.passed + self.failed + self.vacuous;
         if is_json {
-            let faults: BTreeMap<String, u64> =
-                self.faults.iter().map(|(fault, count)| (fault.name(), *count)).collect();
+            let faults: BTreeMap<&str, u64> = self.faults.iter().map(|(fault, count)| (fault.name(), *count)).collect();
             println!(
                 "{}",
                 json!({"summary": {"runs": runs, "passed": self.passed, "failed": self.failed,
