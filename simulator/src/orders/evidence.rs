@@ -114,26 +114,12 @@ pub(super) fn unsent(scene: &Scene) -> Vec<String> {
     found
 }
 
-/// Notes copies whose version is lower than it was.
-pub(super) async fn watch_versions(scene: &Scene, seen: &mut BTreeMap<String, u64>, backwards: &mut Vec<String>) {
-    for (is_consumer, path) in [(false, "/api/orders?limit=500"), (true, "/api/synced-orders?limit=500")] {
-        for order in items(scene, is_consumer, path).await.unwrap_or_default() {
-            let name = format!("{} {}", if is_consumer { "copy" } else { "order" }, order["orderNumber"]);
-            let version = order["version"].as_u64().unwrap_or(0);
-            let before = seen.insert(name.clone(), version).unwrap_or(0);
-            if version < before {
-                backwards.push(format!("{name} went from version {before} to {version}"));
-            }
-        }
-    }
-}
-
 async fn get(scene: &Scene, is_consumer: bool, path: &str) -> Option<Value> {
     let request = Request::get(path).body(Bytes::new()).expect("a request");
     let answer = scene.network.reach(is_consumer, request).await.ok()?;
     (answer.status() == StatusCode::OK).then(|| read(answer.body()))
 }
 
-pub(super) async fn items(scene: &Scene, is_consumer: bool, path: &str) -> Option<Vec<Value>> {
+async fn items(scene: &Scene, is_consumer: bool, path: &str) -> Option<Vec<Value>> {
     get(scene, is_consumer, path).await?["items"].as_array().cloned()
 }

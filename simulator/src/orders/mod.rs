@@ -20,6 +20,7 @@
 //! | `scene` | the services put together |
 //! | `story` | customers, healing, rest |
 //! | `watch` | what handlers are seen to do |
+//! | `onlooker` | looking on while things come to rest |
 //! | `evidence`, `checks` | what is known at the end, and what must be true of it |
 //! | `bugs` | the services put together wrong, to see that it is noticed |
 
@@ -28,6 +29,7 @@ pub mod checks;
 mod evidence;
 mod fault;
 mod network;
+mod onlooker;
 mod plan;
 mod report;
 mod scene;

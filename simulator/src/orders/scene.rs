@@ -36,7 +36,7 @@ pub(super) const RARE_UNITS: u64 = 6;
 /// Payments above it are declined, in hundredths.
 const PAYMENT_LIMIT: i64 = 10_000_000;
 /// Time between a death and the next start.
-const DOWN_TIME: Duration = Duration::from_millis(500);
+pub(super) const DOWN_TIME: Duration = Duration::from_millis(500);
 
 /// Everything that outlives a process.
 #[derive(Clone)]

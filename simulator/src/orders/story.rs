@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::evidence::{Evidence, Placed};
 use super::fault::Fault;
+use super::onlooker::Onlooker;
 use super::plan::Wanted;
-use super::scene::{Scene, order_queue, sync_queue};
+use super::scene::{DOWN_TIME, Scene, order_queue, sync_queue};
 
 /// Longest time between the healing and the end of all work, in virtual time.
 const RECOVERY_MAX: Duration = Duration::from_secs(600);
@@ -36,10 +37,18 @@ impl Scene {
         };
         let (placed, (_, _, planted), ()) = futures_util::future::join3(customers, troubles, heal).await;
         let mut evidence = Evidence { placed, planted, ..Evidence::default() };
-        evidence.came_to_rest = self.rest(&mut evidence.seen_backwards).await;
+        let mut onlooker = Onlooker::default();
+        evidence.came_to_rest = self.rest(&mut onlooker).await;
         if evidence.came_to_rest && self.plan.healed_at_ms > 0 {
             self.world.seams().clock.sleep(AFTERMATH).await;
         }
+        onlooker.is_at_rest(self);
+        // To be asked what became of it all, both must be up.
+        for machine in [&self.producer, &self.consumer] {
+            machine.gate.spare();
+        }
+        self.world.seams().clock.sleep(2 * DOWN_TIME).await;
+        evidence.seen_backwards = onlooker.into_backwards();
         evidence.collect(self).await;
         evidence
     }
@@ -144,17 +153,12 @@ impl Scene {
     }
 
     /// Waits until nothing is left to do; false when that takes too long.
-    async fn rest(&self, backwards: &mut Vec<String>) -> bool {
+    async fn rest(&self, onlooker: &mut Onlooker) -> bool {
         let end = self.world.seams().clock.now() + RECOVERY_MAX;
-        let mut versions = std::collections::BTreeMap::new();
-        let mut looked_at = None;
+        let queues = [order_queue(), sync_queue()].map(Subscription::to);
         loop {
-            // Where nothing was written there is nothing new to see.
-            let stamp = (self.producer.disk.write_count(), self.consumer.disk.write_count());
-            if looked_at.replace(stamp) != Some(stamp) {
-                super::evidence::watch_versions(self, &mut versions, backwards).await;
-            }
-            if self.is_quiet() && self.is_at_rest().await {
+            let are_stores_at_rest = onlooker.is_at_rest(self);
+            if are_stores_at_rest && queues.iter().all(|queue| self.broker.waiting_count(queue) == 0) {
                 return true;
             }
             if self.world.seams().clock.now() > end {
@@ -162,27 +166,6 @@ impl Scene {
             }
             self.world.seams().clock.sleep(LOOK_AGAIN_AFTER).await;
         }
-    }
-
-    /// Nothing waits on the broker, and nothing is to be sent or acknowledged.
-    fn is_quiet(&self) -> bool {
-        let queues = [order_queue(), sync_queue()].map(Subscription::to);
-        queues.iter().all(|queue| self.broker.waiting_count(queue) == 0) && super::evidence::unsent(self).is_empty()
-    }
-
-    /// Every order has an end, and a copy that is up to date.
-    async fn is_at_rest(&self) -> bool {
-        let show = async |is_consumer, path| super::evidence::items(self, is_consumer, path).await;
-        let orders = show(false, "/api/orders?limit=500").await;
-        let copies = show(true, "/api/synced-orders?limit=500").await;
-        let (Some(orders), Some(copies)) = (orders, copies) else { return false };
-        orders.len() == copies.len()
-            && orders.iter().all(|order| order["status"] != "PENDING")
-            && orders.iter().all(|order| {
-                copies
-                    .iter()
-                    .any(|copy| copy["orderNumber"] == order["orderNumber"] && copy["version"] == order["version"])
-            })
     }
 }
 
