@@ -4,6 +4,7 @@
 //! events is exact, one at a time, and time moves when nothing else can.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +40,12 @@ impl VirtualClock {
     #[must_use]
     pub fn nanoseconds(&self) -> u64 {
         self.state().now
+    }
+
+    /// Waits for so many nanoseconds: what [`ClockExt::sleep`](bus::ClockExt::sleep) does, without a box.
+    pub(crate) async fn wait(&self, nanoseconds: u64) {
+        let deadline = self.nanoseconds().saturating_add(nanoseconds);
+        Sleep { clock: self, deadline, place: None }.await;
     }
 
     /// Moves on to the first who waits and wakes it. False: nobody waits.
@@ -95,7 +102,13 @@ impl Future for Sleep<'_> {
             state.last_sleeper += 1;
             (self.deadline, state.last_sleeper)
         });
-        state.sleepers.insert(place, context.waker().clone());
+        match state.sleepers.entry(place) {
+            Entry::Vacant(empty) => {
+                empty.insert(context.waker().clone());
+            }
+            // Asked again without being due: most often by the same task.
+            Entry::Occupied(mut sleeper) => sleeper.get_mut().clone_from(context.waker()),
+        }
         drop(state);
         self.place = Some(place);
         Poll::Pending

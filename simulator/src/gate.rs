@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bus::{ClockExt, Message};
+use bus::Message;
 
 use crate::chance::hash;
 use crate::node::{Life, Node};
@@ -63,7 +63,7 @@ impl Gate {
     }
 
     /// Makes a call: `what` it is and to `whom`, for people and for the dice.
-    pub async fn call<T>(&self, life: &Life, what: &str, whom: &str, call: impl Future<Output = T>) -> T {
+    pub async fn call<T>(&self, life: &Life, what: &'static str, whom: &str, call: impl Future<Output = T>) -> T {
         let world = self.node.world();
         let name = self.node.name();
         let death = {
@@ -76,7 +76,7 @@ impl Gate {
         world.chronicle().note(name, what, whom, "");
         if self.jitter_max > 0 {
             let jitter = world.chance().between(0, self.jitter_max, what, whom);
-            world.seams().clock.sleep(Duration::from_nanos(jitter)).await;
+            world.clock().wait(jitter).await;
         }
         if death == Some(Side::Before) {
             return self.die(Side::Before).await;

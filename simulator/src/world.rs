@@ -32,7 +32,9 @@ pub struct World {
 
 /// Who waits for what, by the number of the call.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting(Mutex<(u64, BTreeMap<u64, String>)>);
+pub(crate) struct Waiting(Mutex<(u64, BTreeMap<u64, WhoWhat>)>);
+
+type WhoWhat = (&'static str, &'static str);
 
 /// One call that has not returned.
 #[derive(Debug)]
@@ -85,17 +87,18 @@ impl World {
     }
 
     /// Notes that somebody waits for something until the answer is dropped.
-    pub(crate) fn waits(&self, who: &str, what: &str) -> Open {
+    pub(crate) fn waits(&self, who: &'static str, what: &'static str) -> Open {
         let mut waiting = self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.0 += 1;
         let number = waiting.0;
-        waiting.1.insert(number, format!("{who}: {what}"));
+        waiting.1.insert(number, (who, what));
         drop(waiting);
         Open { waiting: Arc::clone(&self.waiting), number }
     }
 
     fn who_waits(&self) -> Vec<String> {
-        self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner).1.values().cloned().collect()
+        let waiting = self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.1.values().map(|(who, what)| format!("{who}: {what}")).collect()
     }
 }
 
