@@ -20,6 +20,7 @@ pub mod domain;
 pub mod http;
 pub mod http_client;
 pub mod producer;
+mod side_by_side;
 pub mod store;
 pub mod verify;
 pub mod wire;

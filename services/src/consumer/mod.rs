@@ -32,6 +32,7 @@ use bus::middleware::Middleware;
 use bus::outbox::{OutboxRow, Relay};
 use bus::pipeline::{Envelope, Handled, Handler, Pipeline, PipelineState, PipelineStatus, Policy};
 use bus::{Bus, Declaration, Destination, Result, Seams, Subscription};
+use futures_util::FutureExt;
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
@@ -40,6 +41,7 @@ use tracing::info;
 
 use crate::http::health::Readiness;
 use crate::producer::readiness;
+use crate::side_by_side::{Part, side_by_side};
 use crate::store::{Mailbox, Store, Table, prune_regularly};
 use crate::wire::{identify_event, identify_order};
 
@@ -198,18 +200,18 @@ impl Consumer {
             ended
         };
         let receiving = async {
-            let (orders, events) = futures_util::future::join(receive(orders), receive(events)).await;
+            let ended = side_by_side([orders, events].map(|pipeline| Box::pin(receive(pipeline)) as Part<'_, _>)).await;
             // The relay goes last: what the last handlers caused is published too.
             relay_stop.cancel();
-            orders.and(events)
+            ended.into_iter().collect()
         };
-        let ((), (), (), received) = futures_util::join!(
-            relay.run(relay_stop.clone()),
-            self.reconcile_regularly(&shutdown),
-            prune_regularly(self.store(), Table::InboxExpiry, &self.seams, &shutdown),
-            receiving,
-        );
-        received
+        let parts: [Part<'_, Result<()>>; 4] = [
+            Box::pin(relay.run(relay_stop.clone()).map(Ok)),
+            Box::pin(self.reconcile_regularly(&shutdown).map(Ok)),
+            Box::pin(prune_regularly(self.store(), Table::InboxExpiry, &self.seams, &shutdown).map(Ok)),
+            Box::pin(receiving),
+        ];
+        side_by_side(parts).await.into_iter().collect()
     }
 
     /// Whether it can serve, check by check.

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::http::health::Readiness;
+use crate::side_by_side::{Part, side_by_side};
 use crate::store::{Direction, Mailbox, Store, Table, prune_regularly};
 
 pub use accept::{Accepted, IDEMPOTENCY_KEPT_FOR, Refusal};
@@ -106,11 +107,8 @@ impl Producer {
                 relay.run(shutdown.clone()).await;
             }
         };
-        futures_util::future::join(
-            relaying,
-            prune_regularly(self.store(), Table::IdempotencyExpiry, &self.seams, &shutdown),
-        )
-        .await;
+        let pruning = prune_regularly(self.store(), Table::IdempotencyExpiry, &self.seams, &shutdown);
+        side_by_side([Box::pin(relaying) as Part<'_, ()>, Box::pin(pruning)]).await;
     }
 
     /// Whether it can serve, check by check. Reads memory and one table.
