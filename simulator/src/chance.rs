@@ -3,17 +3,17 @@
 //! A draw depends on nothing else, so a new one shifts no other, and a smaller plan stays in the same
 //! world as the larger one it was shrunk from.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use bus::Entropy;
+use rustc_hash::FxHashMap;
 
 /// The dice of a run.
 #[derive(Debug)]
 pub struct Chance {
     seed: u64,
-    /// How often each draw was asked for, by the hash of its name.
-    occurrences: Mutex<BTreeMap<u64, u64>>,
+    /// How often each draw was asked for, by the hash of its name. Looked up, never iterated.
+    occurrences: Mutex<FxHashMap<u64, u64>>,
 }
 
 impl Chance {

@@ -22,6 +22,10 @@ use clap::Parser;
 
 use cli::{Cli, Command};
 
+/// A run makes and drops some hundred thousand small things on one thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A check failed.
 const FAILED: u8 = 1;
 /// Nothing was proved, or the plan is stale.
