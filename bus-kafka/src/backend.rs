@@ -18,6 +18,7 @@ use crate::{KafkaBus, KafkaOptions};
 /// | `admin` | `on`, `off` | off: topics are made by asking for them, on servers without `CreateTopics` |
 /// | `window` | 16–1000000 | messages of a partition read beyond its first unsettled one |
 /// | `drain` | to 1 minute | how long a rebalance waits for what is in hand |
+/// | `holder` | letters, digits, `-`, `_` | names the store that keeps the effects; a group takes members of one only |
 /// | `session` | 6 s to 5 minutes | after which a member that is not heard of is taken its partitions |
 /// | `poll` | 6 s to 1 hour | `max.poll.interval`: the same for a member whose thread stands still |
 /// | `timeout` | 1 s to 5 minutes | how long a message may wait for its delivery report |

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{KafkaOptions, NACK_DELAY_MAX};
 use crate::consumer::{Consumer, KafkaReceiver};
 use crate::desk::Desk;
+use crate::holder;
 use crate::lag::PartitionLag;
 use crate::member::Member;
 use crate::producer::Publisher;
@@ -149,11 +150,17 @@ impl Bus for KafkaBus {
             let text = "no such destination or group; declare it first";
             return Err(Error::new(ErrorKind::NotFound, "subscribe", text).with("subscription", subscription));
         }
+        holder::claim(&self.shared, subscription).await?;
         let consumer = self.admit(subscription, options)?;
         let receiver = Arc::new(KafkaReceiver(consumer));
         // What comes at once after this is not missed for want of partitions.
         let _ = self.shared.seams.clock.timeout(JOIN_MAX, receiver.0.member.joined()).await;
         self.require_open("subscribe")?;
+        if receiver.0.member.is_leaving()
+            && let Some(refusal) = receiver.0.member.take_failure()
+        {
+            return Err(refusal);
+        }
         Ok(receiver)
     }
 

@@ -7,6 +7,8 @@ use std::time::Duration;
 use bus::url::{is_loopback, span};
 use bus::{BusUrl, Error, ErrorKind, Result};
 
+use crate::holder::is_legal;
+
 /// Largest message, unless told otherwise: 768 KiB of body, key and headers, so that ids and framing
 /// fit into the 1 MiB that brokers take by default (`message.max.bytes`).
 pub const MESSAGE_BYTES_MAX: usize = 768 * 1024;
@@ -51,6 +53,9 @@ pub struct KafkaOptions {
     pub window_count_max: usize,
     /// How long a rebalance waits for what is in hand.
     pub drain: Duration,
+    /// Who keeps the effects of what is received, such as the id of a store; `None`: anybody, who is not
+    /// kept apart from others.
+    pub holder: Option<String>,
     /// Silence after which a member is taken its partitions.
     pub session: Duration,
     /// The same for a member whose polling thread stands still.
@@ -68,6 +73,7 @@ const OPTIONS: &[&str] = &[
     "admin",
     "window",
     "drain",
+    "holder",
     "session",
     "poll",
     "timeout",
@@ -108,6 +114,15 @@ impl KafkaOptions {
             admin: url.switch("admin", true)?,
             window_count_max: url.number("window", WINDOW_COUNT_MAX, 16..=1_000_000)?,
             drain: time(url, "drain", DRAIN, Duration::ZERO..=MINUTE)?,
+            holder: url
+                .option("holder")
+                .map(|_| {
+                    url.read("holder", String::new(), |text| match is_legal(text) {
+                        true => Ok(text.to_owned()),
+                        false => Err("1 to 64 of the characters A–Z, a–z, 0–9, `_`, `-`".to_owned()),
+                    })
+                })
+                .transpose()?,
             session: time(url, "session", SESSION, MINUTE / 10..=5 * MINUTE)?,
             poll_interval_max: time(url, "poll", POLL_INTERVAL_MAX, MINUTE / 10..=60 * MINUTE)?,
             delivery: time(url, "timeout", DELIVERY, MINUTE / 60..=5 * MINUTE)?,
@@ -142,6 +157,7 @@ impl fmt::Debug for KafkaOptions {
             .field("partition_count", &self.partition_count)
             .field("retention", &self.retention)
             .field("replica_count", &self.replica_count)
+            .field("holder", &self.holder)
             .field("window_count_max", &self.window_count_max)
             .finish_non_exhaustive()
     }
@@ -186,7 +202,7 @@ mod tests {
     #[test]
     fn a_url_sets_every_option() {
         let url = "kafka://me:hunter2@127.0.0.1:9092,[::1]:9093?partitions=8&retention=7d&replication=3&admin=off&window=100\
-                   &drain=500ms&session=6s&poll=1m&timeout=5s&message_bytes_max=1000";
+                   &drain=500ms&holder=store-1&session=6s&poll=1m&timeout=5s&message_bytes_max=1000";
         let expected = KafkaOptions {
             servers: "127.0.0.1:9092,[::1]:9093".to_owned(),
             credentials: Some(("me".to_owned(), "hunter2".to_owned())),
@@ -197,6 +213,7 @@ mod tests {
             admin: false,
             window_count_max: 100,
             drain: Duration::from_millis(500),
+            holder: Some("store-1".to_owned()),
             session: Duration::from_secs(6),
             poll_interval_max: Duration::from_secs(60),
             delivery: Duration::from_secs(5),
@@ -219,6 +236,7 @@ mod tests {
             ("kafka://127.0.0.1:9092,broker:9092", "allow_plaintext=on"),
             ("kafka://127.0.0.1:9092?partitions=0", "from 1 to 1000"),
             ("kafka://127.0.0.1:9092?session=1s", "from 6s"),
+            ("kafka://127.0.0.1:9092?holder=a.b", "1 to 64 of the characters"),
             ("kafka://127.0.0.1:9092?session=1m&poll=30s", "at least as long"),
             ("kafka://127.0.0.1:9092?partition=3", "did you mean `partitions`?"),
         ] {

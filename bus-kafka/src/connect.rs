@@ -3,6 +3,7 @@
 use rdkafka::ClientConfig;
 
 use crate::config::KafkaOptions;
+use crate::holder::client_id;
 
 /// Room for our own headers and the record's framing above a message's own size.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
@@ -13,7 +14,7 @@ const CONSUMER_QUEUE_KIB: usize = 16 * 1024;
 
 fn base(options: &KafkaOptions) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", &options.servers).set("client.id", "bus-kafka");
+    config.set("bootstrap.servers", &options.servers).set("client.id", client_id(options.holder.as_deref()));
     // A broker that was restarted is found again soon.
     config.set("reconnect.backoff.ms", "50").set("reconnect.backoff.max.ms", "1000");
     config.set("socket.keepalive.enable", "true").set("socket.connection.setup.timeout.ms", "5000");

@@ -107,6 +107,9 @@ impl Receiver for KafkaReceiver {
             if let Some(failure) = member.take_failure() {
                 return Err(failure);
             }
+            if member.is_leaving() {
+                return Err(Error::new(ErrorKind::Closed, "receive", "this member has left its group for good"));
+            }
             let due = member.hand().next_due();
             tokio::select! {
                 biased;

@@ -39,6 +39,8 @@ pub(crate) struct Member {
     ended: CancellationToken,
     pub(crate) bell: Bell,
     pub(crate) is_leaving: AtomicBool,
+    /// It has not seen the other members since it became one.
+    pub(crate) is_new: AtomicBool,
     pub(crate) waits_for_room: AtomicBool,
     /// Partitions of the topic when some of them were last assigned; 0 before.
     partition_count: AtomicI32,
@@ -81,6 +83,7 @@ impl Member {
             ended: CancellationToken::new(),
             bell: Bell::default(),
             is_leaving: AtomicBool::new(false),
+            is_new: AtomicBool::new(true),
             waits_for_room: AtomicBool::new(false),
             partition_count: AtomicI32::new(0),
             failure: Mutex::default(),
@@ -186,6 +189,13 @@ impl Member {
         self.settled.notify_all();
         self.changed.notify_waiters();
         self.moved_out();
+    }
+
+    /// Leaves the group for good; the first receiver that asks is told why.
+    pub(crate) fn refuse(&self, error: Error) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        self.is_leaving.store(true, Ordering::Release);
+        self.changed.notify_waiters();
     }
 
     pub(crate) fn take_failure(&self) -> Option<Error> {

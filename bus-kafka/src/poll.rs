@@ -11,6 +11,7 @@ use rdkafka::message::Message as _;
 
 use crate::convert;
 use crate::hand::Place;
+use crate::holder::NextLook;
 use crate::member::Member;
 use crate::rebalance::Calls;
 use crate::record::{Copier, Record};
@@ -32,6 +33,7 @@ impl Member {
         let (mut copier, mut records) = (Copier::default(), Vec::with_capacity(POLL_COUNT_MAX));
         let mut paused = BTreeSet::new();
         let mut commit_at = self.now();
+        let mut next_look = NextLook::after(commit_at);
         let mut full_since = None;
         while !self.is_leaving.load(Ordering::Acquire) {
             let now = self.now();
@@ -47,6 +49,7 @@ impl Member {
             if !is_resting {
                 self.hold_back(&consumer, &mut paused, is_full);
             }
+            next_look.take(self, &consumer, now);
             if now >= commit_at {
                 commit_at = now + COMMIT_PAUSE;
                 self.commit(&consumer, &self.positions(&mut self.hand(), None), CommitMode::Async);

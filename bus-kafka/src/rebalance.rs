@@ -1,6 +1,7 @@
 //! Commits, and partitions that come and go: librdkafka's callbacks on the thread that polls.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tracing::{info, warn};
 
+use crate::desk::ANSWER_MAX;
 use crate::hand::{Hand, Window};
 use crate::member::Member;
 use crate::{desk, error, offsets};
@@ -57,6 +59,9 @@ impl Member {
     fn assigned(&self, consumer: &BaseConsumer<Calls>, list: &TopicPartitionList) {
         let partitions: Vec<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
         info!(subscription = %self.subscription, ?partitions, "assigned");
+        if !self.may_stay(consumer, ANSWER_MAX) {
+            return;
+        }
         let mut left = BTreeMap::new();
         if !partitions.is_empty() {
             match consumer.committed_offsets(list.clone(), COMMITTED_MAX) {
@@ -106,6 +111,10 @@ impl Member {
     fn revoked(&self, consumer: &BaseConsumer<Calls>, list: &TopicPartitionList) {
         let partitions: BTreeSet<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
         let is_lost = consumer.assignment_lost();
+        if is_lost {
+            // The group went on without it: it comes back as a new member.
+            self.is_new.store(true, Ordering::Relaxed);
+        }
         let positions = {
             let mut hand = self.hand();
             partitions.iter().for_each(|partition| hand.begin_to_leave(*partition));

@@ -48,7 +48,10 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) when it was not declared,
-    /// [`Invalid`](crate::ErrorKind::Invalid) for options under which nothing could be held.
+    /// [`Invalid`](crate::ErrorKind::Invalid) for options under which nothing could be held,
+    /// [`Conflict`](crate::ErrorKind::Conflict) while another receives that this bus was told to keep apart
+    /// from: effects are single in one store only, and a backend that sees who else is there may take its
+    /// name as an option.
     async fn subscribe(&self, subscription: &Subscription, options: SubscribeOptions) -> Result<Arc<dyn Receiver>>;
 
     /// How many messages of a subscription are where, as exactly as [`Capability::depth`] says.

@@ -27,7 +27,7 @@ impl Harness for Kafka {
     }
 
     async fn connect(&self, seams: &Seams) -> Result<Arc<dyn Bus>> {
-        let url = format!("kafka://{}?session=6s&timeout=10s", self.server);
+        let url = format!("kafka://{}?session=6s&timeout=10s&holder=suite", self.server);
         Ok(KafkaBus::open(KafkaOptions::of(&BusUrl::parse(&url)?)?, seams.clone())?)
     }
 
