@@ -12,7 +12,7 @@ use futures_util::stream::FuturesOrdered;
 pub(crate) type Part<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Runs all parts to their ends and answers in their order. Dropped, it drops them all.
-pub(crate) async fn side_by_side<'a, T, const COUNT: usize>(parts: [Part<'a, T>; COUNT]) -> Vec<T> {
+pub(crate) async fn side_by_side<'a, T>(parts: impl IntoIterator<Item = Part<'a, T>>) -> Vec<T> {
     FuturesOrdered::from_iter(parts).collect().await
 }
 

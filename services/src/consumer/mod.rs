@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `ports` | stock, payment and shipping, and the local books behind them |
 //! | `processing` | an order's way through the ports, durable step by step |
+//! | `member` | who receives, one or several, over the one store |
 //! | `orders` | the handler of `order-processing-queue` |
 //! | `events` | the handler of `sync-events-queue` |
 //! | `results` | bringing a result to the producer, undoing what it no longer wants |
@@ -15,6 +16,7 @@
 mod cause;
 mod copies;
 mod events;
+mod member;
 mod orders;
 pub mod ports;
 mod processing;
@@ -27,11 +29,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bus::inbox::IdempotentReceiver;
 use bus::middleware::Middleware;
-use bus::outbox::{OutboxRow, Relay};
-use bus::pipeline::{Envelope, Handled, Handler, Pipeline, PipelineState, PipelineStatus, Policy};
-use bus::{Bus, Declaration, Destination, Result, Seams, Subscription};
+use bus::outbox::{OutboxRow, Relay, RelayStatus};
+use bus::pipeline::{Envelope, Handled, Handler, Policy};
+use bus::{Bus, Declaration, Destination, Result, Seams};
 use futures_util::FutureExt;
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
@@ -43,11 +44,12 @@ use crate::http::health::Readiness;
 use crate::producer::readiness;
 use crate::side_by_side::{Part, side_by_side};
 use crate::store::{Mailbox, Store, Table, prune_regularly};
-use crate::wire::{identify_event, identify_order};
 
+pub use member::Member;
 pub use reconcile::Reconciled;
 pub use routes::edge;
 
+use member::Members;
 use ports::Ports;
 use producer_api::ProducerApi;
 
@@ -78,22 +80,14 @@ pub struct Consumer {
     settings: ConsumerSettings,
     ports: Ports,
     producer: Arc<dyn ProducerApi>,
-    parts: std::sync::Mutex<Option<Parts>>,
-    statuses: std::sync::OnceLock<Statuses>,
+    /// Until it runs.
+    relay: std::sync::Mutex<Option<Relay>>,
+    relay_status: RelayStatus,
+    members: Members,
+    middleware: Vec<Arc<dyn Middleware>>,
     /// One reconciliation at a time, whoever asks.
     reconciling: Mutex<()>,
     draining: CancellationToken,
-}
-
-/// What runs, until it does.
-struct Parts {
-    relay: Relay,
-    pipelines: [Pipeline; 2],
-}
-
-struct Statuses {
-    relay: bus::outbox::RelayStatus,
-    pipelines: [PipelineStatus; 2],
 }
 
 /// What the consumer is made of.
@@ -140,75 +134,59 @@ impl Consumer {
         bus.declare(&declarations).await?;
         let mailbox = Arc::new(Mailbox::new(store, seams.clone()));
         mailbox.unpark().await?;
-        let consumer = Arc::new(Self {
+        let relay = Relay::new(Arc::clone(&bus), Arc::clone(&mailbox) as _, seams.clone()).observed_by(log_published);
+        Ok(Arc::new(Self {
             bus,
             mailbox,
             seams,
             settings,
             ports,
             producer,
-            parts: std::sync::Mutex::default(),
-            statuses: std::sync::OnceLock::new(),
+            relay_status: relay.status(),
+            relay: std::sync::Mutex::new(Some(relay)),
+            members: Members::default(),
+            middleware,
             reconciling: Mutex::new(()),
             draining,
-        });
-        consumer.assemble(&middleware);
-        Ok(consumer)
+        }))
     }
 
-    /// Builds relay and pipelines. The handlers hold the consumer, and [`run`](Self::run) takes them
-    /// out again, so nothing holds itself for longer than until then.
-    fn assemble(self: &Arc<Self>, middleware: &[Arc<dyn Middleware>]) {
-        let relay = Relay::new(Arc::clone(&self.bus), Arc::clone(&self.mailbox) as _, self.seams.clone())
-            .observed_by(log_published);
-        let orders = IdempotentReceiver::new(Arc::clone(&self.mailbox), orders::Orders(Arc::clone(self)));
-        let around = |handler| {
-            let inside = |handler, middleware: &Arc<dyn Middleware>| {
-                Arc::new(Inside { middleware: Arc::clone(middleware), handler }) as Arc<dyn Handler>
-            };
-            middleware.iter().rev().fold(handler, inside)
-        };
-        let orders = self.pipeline(&self.settings.order_queue, around(Arc::new(orders))).identify_with(identify_order);
-        let events = IdempotentReceiver::new(Arc::clone(&self.mailbox), events::Events(Arc::clone(self)));
-        let events = self.pipeline(&self.settings.sync_queue, around(Arc::new(events))).identify_with(identify_event);
-        let pipelines = [orders, events];
-        let statuses = Statuses { relay: relay.status(), pipelines: [pipelines[0].status(), pipelines[1].status()] };
-        let _ = self.statuses.set(statuses);
-        *self.parts.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Parts { relay, pipelines });
-    }
-
-    fn pipeline(&self, queue: &Destination, handler: Arc<dyn Handler>) -> Pipeline {
-        let subscription = Subscription::to(queue.clone());
-        Pipeline::new(Arc::clone(&self.bus), subscription, handler, self.seams.clone())
-            .with_policy(self.settings.policy)
-            .with_attempts(Arc::clone(&self.mailbox) as _)
-    }
-
-    /// Receives, processes, publishes and reconciles until `shutdown`; then drains.
+    /// Runs with one member, on the bus it publishes to; see [`run_with`](Self::run_with).
     ///
     /// # Errors
-    /// Whatever kept it from subscribing.
-    pub async fn run(&self, shutdown: CancellationToken) -> Result<()> {
-        let parts = self.parts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let Some(Parts { relay, pipelines: [orders, events] }) = parts else { return Ok(()) };
-        let relay_stop = CancellationToken::new();
-        // When one subscription ends, so does the other: half a consumer would look like a whole one.
-        let receive_stop = shutdown.child_token();
-        let receive = async |pipeline: Pipeline| {
-            let ended = pipeline.run(receive_stop.clone()).await;
-            receive_stop.cancel();
+    /// As for [`run_with`](Self::run_with).
+    pub async fn run(self: &Arc<Self>, shutdown: CancellationToken) -> Result<()> {
+        self.run_with(vec![self.member(&self.bus)], shutdown).await
+    }
+
+    /// Receives with `members`, processes, publishes and reconciles until `shutdown`; then drains. When one
+    /// of them ends, all do: a consumer that receives with fewer than it was given would look whole. What
+    /// members that run elsewhere cause is published until they have ended too.
+    ///
+    /// # Errors
+    /// Whatever kept a member from subscribing.
+    pub async fn run_with(&self, members: Vec<Member>, shutdown: CancellationToken) -> Result<()> {
+        let relay = self.relay.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let Some(relay) = relay else { return Ok(()) };
+        let (stop, relay_stop) = (shutdown.child_token(), CancellationToken::new());
+        let receive = async |member: Member| {
+            let ended = member.run(stop.clone()).await;
+            stop.cancel();
             ended
         };
         let receiving = async {
-            let ended = side_by_side([orders, events].map(|pipeline| Box::pin(receive(pipeline)) as Part<'_, _>)).await;
+            let ended = side_by_side(members.into_iter().map(|member| Box::pin(receive(member)) as Part<'_, _>)).await;
+            stop.cancelled().await;
+            self.members.running.close();
+            self.members.running.wait().await;
             // The relay goes last: what the last handlers caused is published too.
             relay_stop.cancel();
             ended.into_iter().collect()
         };
         let parts: [Part<'_, Result<()>>; 4] = [
             Box::pin(relay.run(relay_stop.clone()).map(Ok)),
-            Box::pin(self.reconcile_regularly(&shutdown).map(Ok)),
-            Box::pin(prune_regularly(self.store(), Table::InboxExpiry, &self.seams, &shutdown).map(Ok)),
+            Box::pin(self.reconcile_regularly(&stop).map(Ok)),
+            Box::pin(prune_regularly(self.store(), Table::InboxExpiry, &self.seams, &stop).map(Ok)),
             Box::pin(receiving),
         ];
         side_by_side(parts).await.into_iter().collect()
@@ -216,10 +194,8 @@ impl Consumer {
 
     /// Whether it can serve, check by check.
     pub async fn readiness(&self) -> Readiness {
-        let Some(statuses) = self.statuses.get() else { return Readiness::new() };
-        let trouble: Vec<String> = statuses.pipelines.iter().filter_map(not_receiving).collect();
-        let subscriptions = if trouble.is_empty() { Ok("receiving") } else { Err(trouble.join("; ")) };
-        let common = readiness(self.bus.as_ref(), &self.mailbox, &statuses.relay, &self.draining).await;
+        let subscriptions = self.members.trouble().map_or(Ok("receiving"), Err);
+        let common = readiness(self.bus.as_ref(), &self.mailbox, &self.relay_status, &self.draining).await;
         common.check("subscriptions", subscriptions)
     }
 
@@ -231,16 +207,6 @@ impl Consumer {
 impl std::fmt::Debug for Consumer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Consumer").field("settings", &self.settings).finish_non_exhaustive()
-    }
-}
-
-fn not_receiving(status: &PipelineStatus) -> Option<String> {
-    let name = status.subscription();
-    match status.state() {
-        PipelineState::Running => None,
-        PipelineState::Paused(why) => Some(format!("{name}: paused, {why}")),
-        PipelineState::PausedByHand(why) => Some(format!("{name}: paused by hand, {why}")),
-        other => Some(format!("{name}: {other:?}")),
     }
 }
 

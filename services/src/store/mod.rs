@@ -8,6 +8,7 @@
 
 mod batch;
 mod evaluate;
+mod identity;
 mod journaled;
 mod mailbox;
 mod memory;
@@ -21,6 +22,7 @@ use bus::Result;
 use bytes::Bytes;
 
 pub use batch::{Batch, Operation, Written};
+pub use identity::StoreId;
 pub use journal::Direction;
 pub use journaled::JournaledStore;
 pub use mailbox::Mailbox;

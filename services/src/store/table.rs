@@ -17,6 +17,8 @@ pub enum Table {
     Inbox = 4,
     /// Inbox rows by the time they may be forgotten.
     InboxExpiry = 5,
+    /// The store's own name.
+    Identity = 6,
     /// Producer: orders by number.
     Orders = 16,
     /// Producer: order numbers by id.

@@ -127,9 +127,13 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = legal::time)]
     pub(crate) settle: Duration,
 
-    /// Most handlers that run at the same time, per queue
+    /// Most handlers that run at the same time, per queue and member
     #[arg(long, value_name = "COUNT", default_value = "64", value_parser = legal::concurrency)]
     pub(crate) concurrency: usize,
+
+    /// Members that receive for the consumer, each over a connection of its own, all with the one store
+    #[arg(long, value_name = "COUNT", default_value = "1", value_parser = legal::members)]
+    pub(crate) members: usize,
 
     /// Handler starts after which a failing message is given up, as `poison` says
     #[arg(long, value_name = "COUNT", default_value = "5", value_parser = legal::attempts)]
@@ -168,6 +172,16 @@ impl Settings {
             let taken = self.producer_addr;
             return Err(Failure::usage(format!("--producer-addr and --consumer-addr are both {taken}"))
                 .hint("give each side a port of its own, or port 0 for a free one"));
+        }
+        if self.members > 1 && self.role == Role::Producer {
+            return Err(Failure::usage("--members is for the consumer, and --role producer has none")
+                .hint("leave it out, or give it to the process that runs the consumer"));
+        }
+        if self.members > 1 && self.poison == Poison::Park {
+            return Err(Failure::usage(
+                "--poison park knows what it has parked in one member only, and --members asks for more",
+            )
+            .hint("use --members 1, or --poison skip or stop"));
         }
         if self.order_queue == self.sync_queue {
             let name = &self.order_queue;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::capability::{Durability, Reach};
+use bus::capability::{Durability, Order, Reach};
 use bus::contract::{Agreement, Answer};
 use bus::pipeline::Policy;
 use bus::{Bus, Contract, Seams};
@@ -36,6 +36,15 @@ fn needs(settings: &Settings) -> Contract {
 
 /// The bus with what the order system needs and it does not do itself, or why that cannot be.
 pub(super) fn agreed(settings: &Settings, bus: Arc<dyn Bus>, seams: &Seams) -> Result<Arc<dyn Bus>, Failure> {
+    if settings.members > 1 && bus.capability().order == Order::None {
+        let (bus, members) = (&settings.bus, settings.members);
+        return Err(Failure::usage(format!(
+            "--bus {bus}: it keeps the order per key within one consumer only, and --members {members} asks for more"
+        ))
+        .hint(
+            "use --members 1 with a larger --concurrency, or a bus that keeps order per key over several consumers",
+        ));
+    }
     let agreement = needs(settings).negotiate(bus.capability());
     agreement.apply(bus, seams).map_err(|error| {
         Failure::usage(format!("--bus {}: {error}", settings.bus)).hint("`orders contract` shows what this bus gives")
@@ -46,7 +55,7 @@ pub(super) fn agreed(settings: &Settings, bus: Arc<dyn Bus>, seams: &Seams) -> R
 pub(crate) async fn contract(settings: Settings, seams: Seams, as_json: bool) -> Result<ExitCode, Failure> {
     // A bus of its own: the data directory may be in use, and asking must not change it.
     let scratch = tempfile::tempdir().map_err(|error| Failure::runtime(format!("no temporary directory: {error}")))?;
-    let bus = super::open_bus(&settings.bus, scratch.path(), &seams).await?.bus;
+    let bus = super::open_bus(&settings.bus, scratch.path(), None, &seams).await?.bus;
     let agreement = needs(&settings).negotiate(bus.capability());
     let weaknesses = bus.capability().weaknesses();
     let _ = bus.close(Duration::from_secs(5)).await;

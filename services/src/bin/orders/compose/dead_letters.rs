@@ -138,7 +138,7 @@ pub(crate) async fn dead_letters(
         Queue::Sync => &settings.sync_queue,
     };
     let mut signals = Signals::watch()?;
-    let open = open_bus(&settings.bus, &settings.data.join("bus"), &seams).await?;
+    let open = open_bus(&settings.bus, &settings.data.join("bus"), None, &seams).await?;
     let bus = super::agreement::agreed(&settings, Arc::clone(&open.bus), &seams)?;
     let letters = DeadLetters::of(bus, destination, seams).map_err(Failure::runtime)?;
     let shutdown = CancellationToken::new();

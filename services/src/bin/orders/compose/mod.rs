@@ -3,6 +3,7 @@
 mod agreement;
 mod dead_letters;
 mod listeners;
+mod members;
 mod reconcile;
 mod serve;
 mod sides;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use bus::{Bus, BusUrl, ErrorKind, Registry, Seams};
 use bus_memory::{MemoryBackend, MemoryBus};
+use services::store::StoreId;
 
 use crate::failure::Failure;
 
@@ -61,14 +63,20 @@ impl OpenBus {
 }
 
 /// Opens the bus. In memory it is journalled in `journal`, unless the URL names a place itself.
-async fn open_bus(url: &BusUrl, journal: &Path, seams: &Seams) -> Result<OpenBus, Failure> {
+/// `store` keeps the effects of what is received: Kafka shows the members of a group to each other, so
+/// there it keeps one with another store out.
+async fn open_bus(url: &BusUrl, journal: &Path, store: Option<StoreId>, seams: &Seams) -> Result<OpenBus, Failure> {
     check_scheme(url)?;
     let opened = if url.scheme() == "memory" {
         let journalled = url.clone().with_default("journal", &journal.display().to_string());
         let opened = MemoryBackend.open_memory(&journalled, seams).await;
         opened.map(|memory| OpenBus { bus: Arc::clone(&memory) as _, memory: Some(memory) })
     } else {
-        registry().open(url, seams).await.map(|bus| OpenBus { bus, memory: None })
+        let told = match store {
+            Some(store) if url.scheme() == "kafka" => url.clone().with_default("holder", &store.to_string()),
+            _ => url.clone(),
+        };
+        registry().open(&told, seams).await.map(|bus| OpenBus { bus, memory: None })
     };
     opened.map_err(|error| match error.kind() {
         ErrorKind::Invalid => Failure::usage(format!("--bus {url}: {error}")),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bus::{Bus, ClockExt, Seams};
 use services::http::Edge;
 use services::http::server::{self, Limits};
-use services::store::JournaledStore;
+use services::store::{JournaledStore, StoreId};
 use services::{consumer, producer};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -21,7 +21,7 @@ use crate::output;
 use crate::settings::{Role, Settings};
 
 use super::signals::Signals;
-use super::{OpenBus, agreement, listeners, open_bus, sides};
+use super::{OpenBus, agreement, listeners, members, open_bus, sides};
 
 /// Part of the drain in which running work may finish; the rest is for writing and closing.
 const FINISHING_SHARE: f64 = 0.7;
@@ -38,6 +38,8 @@ struct Running {
     tasks: JoinSet<Result<(), String>>,
     stores: Vec<Arc<JournaledStore>>,
     bus: OpenBus,
+    /// Those of further members of the consumer.
+    connections: Vec<Arc<dyn Bus>>,
     stop: CancellationToken,
     finishing: Duration,
 }
@@ -57,7 +59,11 @@ pub(crate) async fn serve(settings: Settings, seams: Seams) -> Result<ExitCode, 
         if with_producer { Some(listeners::bind(settings.producer_addr, "--producer-addr").await?) } else { None };
     let at_consumer =
         if with_consumer { Some(listeners::bind(settings.consumer_addr, "--consumer-addr").await?) } else { None };
-    let mut open = open_bus(&settings.bus, &settings.data.join("bus"), &seams).await?;
+    let store_id = match &consumer_store {
+        Some(store) => Some(StoreId::of(store.as_ref(), &seams).await.map_err(Failure::runtime)?),
+        None => None,
+    };
+    let mut open = open_bus(&settings.bus, &settings.data.join("bus"), store_id, &seams).await?;
     open.bus = agreement::agreed(&settings, open.bus, &seams)?;
     let bus = Arc::clone(&open.bus);
 
@@ -65,6 +71,7 @@ pub(crate) async fn serve(settings: Settings, seams: Seams) -> Result<ExitCode, 
         tasks: JoinSet::new(),
         stores: producer_store.iter().chain(&consumer_store).cloned().collect(),
         bus: open,
+        connections: Vec::new(),
         stop: CancellationToken::new(),
         finishing: settings.drain.mul_f64(FINISHING_SHARE),
     };
@@ -84,7 +91,10 @@ pub(crate) async fn serve(settings: Settings, seams: Seams) -> Result<ExitCode, 
         let consumer =
             sides::consumer(&settings, Arc::clone(&bus), store, seams.clone(), stop.clone(), finishing).await?;
         running.listen(listener, consumer::edge(Arc::clone(&consumer)));
-        running.tasks.spawn(async move { consumer.run(stop).await.map_err(|error| error.to_string()) });
+        let further = members::connect(&settings, &bus, store_id, &seams).await?;
+        let members = std::iter::once(&bus).chain(&further).map(|bus| consumer.member(bus)).collect();
+        running.connections = further;
+        running.tasks.spawn(async move { consumer.run_with(members, stop).await.map_err(|error| error.to_string()) });
         addresses[1] = Some(bound);
     }
     welcome(&settings, bus.as_ref(), addresses)?;
@@ -166,8 +176,11 @@ impl Running {
         self.stop.cancel();
         let closing = async {
             while self.tasks.join_next().await.is_some() {}
-            if let Err(error) = self.bus.bus.close(drain).await {
-                warn!(%error, "the bus was not closed cleanly");
+            let buses = self.connections.iter().chain([&self.bus.bus]);
+            for closed in futures_util::future::join_all(buses.map(|bus| bus.close(drain))).await {
+                if let Err(error) = closed {
+                    warn!(%error, "the bus was not closed cleanly");
+                }
             }
             for store in &self.stores {
                 if let Err(error) = store.close().await {

@@ -17,6 +17,8 @@ use tracing_subscriber::filter::LevelFilter;
 const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// More handlers than this only cost memory.
 const CONCURRENCY_MAX: usize = 4096;
+/// More members than this are more than topics have partitions, and each is a connection.
+const MEMBERS_MAX: usize = 64;
 /// A message that fails this often does not need another attempt.
 const ATTEMPTS_MAX: u32 = 1000;
 
@@ -80,6 +82,11 @@ pub(crate) fn pause(text: &str) -> Legal<Duration> {
 pub(crate) fn concurrency(text: &str) -> Legal<usize> {
     let count = text.parse().ok().filter(|count| (1..=CONCURRENCY_MAX).contains(count));
     count.ok_or_else(|| format!("a whole number from 1 to {CONCURRENCY_MAX}"))
+}
+
+pub(crate) fn members(text: &str) -> Legal<usize> {
+    let count = text.parse().ok().filter(|count| (1..=MEMBERS_MAX).contains(count));
+    count.ok_or_else(|| format!("a whole number from 1 to {MEMBERS_MAX}"))
 }
 
 pub(crate) fn attempts(text: &str) -> Legal<u32> {
