@@ -1,5 +1,6 @@
 //! The real binary `orders`, as a user runs it: in a directory of its own, on ports of its own.
 
+mod crew;
 mod place;
 mod process;
 pub mod story;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub use crew::{Crew, Hand};
 pub use place::Place;
 pub use process::{Process, Said, said};
 
@@ -189,15 +191,23 @@ impl Site {
     ///
     /// # Panics
     /// When that takes longer than a minute.
-    pub async fn eventually(&self, what: &str, mut condition: impl AsyncFnMut() -> bool) {
-        let looks = LIMIT.as_millis() / LOOK_AGAIN_AFTER.as_millis();
+    pub async fn eventually(&self, what: &str, condition: impl AsyncFnMut() -> bool) {
+        self.eventually_within(LIMIT, what, condition).await;
+    }
+
+    /// Looks until `condition` holds, for work that takes longer than a minute.
+    ///
+    /// # Panics
+    /// When that takes longer than `limit`.
+    pub async fn eventually_within(&self, limit: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+        let looks = limit.as_millis() / LOOK_AGAIN_AFTER.as_millis();
         for _ in 0..looks {
             if condition().await {
                 return;
             }
             pause().await;
         }
-        panic!("not within {LIMIT:?}: {what}; log: {}", self.log_tail());
+        panic!("not within {limit:?}: {what}; log: {}", self.log_tail());
     }
 }
 

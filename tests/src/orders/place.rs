@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::{Process, Site};
+
+/// Longest wait for any progress while orders are on their way.
+const STANDSTILL: Duration = Duration::from_secs(180);
+/// Longest wait for the rest of a load of many orders.
+const REST_LIMIT: Duration = Duration::from_secs(600);
 
 /// An installation and the arguments that start it.
 #[derive(Debug)]
@@ -37,6 +43,13 @@ impl Place {
     pub fn with(mut self, further: &[&str]) -> Self {
         self.arguments.extend(further.iter().map(|argument| (*argument).to_owned()));
         self
+    }
+
+    /// An installation of its own on the same queues.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        let (order_queue, sync_queue) = (self.order_queue.clone(), self.sync_queue.clone());
+        Self { site: Arc::new(Site::new()), arguments: self.arguments.clone(), order_queue, sync_queue }
     }
 
     fn arguments<'a>(&'a self, further: &[&'a str]) -> Vec<&'a str> {
@@ -81,10 +94,28 @@ impl Place {
             .await;
     }
 
+    /// Waits until the consumer has shipped so many orders, as long as it goes on shipping.
+    ///
+    /// # Panics
+    /// When it stands still.
+    pub async fn until_shipped(&self, count: usize) {
+        let url = self.site.consumer("/api/books");
+        let mut shipped_count = 0;
+        while shipped_count < count as u64 {
+            self.site
+                .eventually_within(STANDSTILL, "more orders are shipped", async || {
+                    let books = self.site.get(&url).await.unwrap_or_default();
+                    let before = std::mem::replace(&mut shipped_count, books["shipped"].as_u64().unwrap_or_default());
+                    shipped_count > before || shipped_count >= count as u64
+                })
+                .await;
+        }
+    }
+
     /// Waits until no order is pending.
     pub async fn all_completed(&self) {
         self.site
-            .eventually("every order is completed", async || {
+            .eventually_within(REST_LIMIT, "every order is completed", async || {
                 let url = self.site.producer("/api/orders?status=PENDING&limit=1");
                 let page = self.site.get(&url).await;
                 page.is_some_and(|page| page["items"].as_array().is_some_and(Vec::is_empty))

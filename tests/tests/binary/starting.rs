@@ -94,3 +94,15 @@ fn port_zero_takes_a_free_port_and_a_data_directory_that_cannot_be_made_is_named
     assert_eq!(refused.code, 1, "{refused:?}");
     assert!(refused.stderr.contains("file"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn several_members_share_the_work_where_the_order_per_key_holds_over_them() {
+    let site = Site::new();
+    let _process = site.start_ready(&["--members", "3"]).await;
+    completed(&site, "shared").await;
+    let refused = Site::new().ask(&["--members", "3", "--bus", "memory://?order=none"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    for part in ["--members 3", "order per key", "--members 1"] {
+        assert!(refused.stderr.contains(part), "{part} is not in {}", refused.stderr);
+    }
+}
