@@ -68,5 +68,6 @@ fn main() -> ExitCode {
         let server = server.clone();
         move || Amqp { server: server.clone(), options }
     };
-    Suite::new().missing(missing).setting("quorum", setting("")).setting("classic", setting("?queue=classic")).main()
+    let suite = Suite::new().missing(missing).kept_in(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance"));
+    suite.setting("quorum", setting("")).setting("classic", setting("?queue=classic")).main()
 }

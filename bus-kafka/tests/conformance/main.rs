@@ -34,5 +34,5 @@ fn main() -> ExitCode {
             suite.absent("kafka", &reason)
         }
     };
-    suite.main()
+    suite.kept_in(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance")).main()
 }

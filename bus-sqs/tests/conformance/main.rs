@@ -61,5 +61,6 @@ fn main() -> ExitCode {
         let url = format!("sqs://ap-northeast-2?endpoint=http://127.0.0.1:{port}&wait=1s{options}");
         move || Sqs { url: url.clone(), bus: OnceLock::new() }
     };
-    Suite::new().missing(missing).setting("standard", setting("")).setting("fifo", setting("&fifo=on")).main()
+    let suite = Suite::new().missing(missing).kept_in(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance"));
+    suite.setting("standard", setting("")).setting("fifo", setting("&fifo=on")).main()
 }

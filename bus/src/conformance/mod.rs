@@ -40,15 +40,19 @@
 //!   microseconds, and a case that waits for ever is found at once. Cases never assert how long
 //!   something took, only that nothing came early and that everything came.
 //! * **Deviations.** What a server under test is known to do otherwise is [data](Deviation): it is
-//!   reported with its reason and never hidden.
+//!   reported with its reason and never hidden. In virtual time one that is none any more fails.
+//! * **Records.** What a setting shows, and what it answers to fixed questions, can be
+//!   [kept](Suite::kept_in) in a file, for comparison with others.
 //!
 //! The cases are in [`cases`], in the order of a message's life.
 
+mod answers;
 mod case;
 pub mod cases;
 mod consume;
 mod harness;
 mod logbook;
+mod record;
 mod rig;
 mod run;
 mod storm;
@@ -57,6 +61,7 @@ mod world;
 
 pub use case::{Case, Need};
 pub use harness::{Deviation, Harness, Outages, Time};
+pub use record::Line;
 pub use run::{Verdict, run};
 pub use suite::Suite;
 pub use world::World;

@@ -1,14 +1,19 @@
 //! Every case under every setting, as tests with a runner's usual output and options.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use libtest_mimic::{Arguments, Completion, Trial};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use super::{Harness, Verdict, cases, run};
+use super::record::{compare, record};
+use super::{Case, Harness, Verdict, cases, run};
 
 /// Cases at the same time, unless told otherwise: in real time they mostly wait.
 const THREAD_COUNT: usize = 16;
+
+/// A setting, a case of it, and the reason.
+type LeftOut = (&'static str, &'static str, &'static str);
 
 type Make = Arc<dyn Fn() -> Arc<dyn Harness> + Send + Sync>;
 
@@ -20,8 +25,8 @@ type Make = Arc<dyn Fn() -> Arc<dyn Harness> + Send + Sync>;
 pub struct Suite {
     settings: Vec<(String, Result<Make, String>)>,
     missing: Option<String>,
-    /// By setting and case.
-    left_out: Vec<(&'static str, &'static str, &'static str)>,
+    left_out: Vec<LeftOut>,
+    records: Option<PathBuf>,
 }
 
 impl Suite {
@@ -54,6 +59,15 @@ impl Suite {
         self
     }
 
+    /// Keeps in `directory`, for each setting, the file `SETTING.record`: what the bus says it can and
+    /// what each case comes to ([`Line`](super::Line)). One more test for each setting fails when the file
+    /// is not that of today; with the environment variable `CONFORMANCE_RECORD` set it writes it.
+    #[must_use]
+    pub fn kept_in(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.records = Some(directory.into());
+        self
+    }
+
     /// Says that the server to test with is not there, and what to do about it: every case is reported
     /// as ignored with this reason, and fails where the environment variable `CI` is set.
     #[must_use]
@@ -66,32 +80,54 @@ impl Suite {
     #[must_use]
     pub fn main(self) -> ExitCode {
         let mut trials = Vec::new();
-        for (setting, make) in self.settings {
+        for (setting, make) in &self.settings {
             for case in cases::all() {
-                let (make, missing) = (make.clone(), self.missing.clone());
                 let name = format!("[{setting}] {}: {}", case.area(), case.sentence());
-                let left_out = self.left_out.iter().find(|(of, what, _)| *of == setting && *what == case.name());
-                let make = left_out.map_or(make, |(_, _, reason)| Err((*reason).to_owned()));
-                let make = match make {
-                    Ok(make) => make,
-                    Err(reason) => {
-                        trials.push(Trial::ignorable_test(name, || Ok(Completion::ignored_with(reason))));
-                        continue;
-                    }
-                };
-                trials.push(Trial::ignorable_test(name, move || match missing {
-                    Some(reason) if std::env::var_os("CI").is_some() => Err(reason.into()),
-                    Some(reason) => Ok(Completion::ignored_with(reason)),
-                    None => match run(case, make()) {
-                        Verdict::Passed => Ok(Completion::Completed),
-                        Verdict::Skipped(flag) => Ok(Completion::ignored_with(flag)),
-                        Verdict::Failed(how) => Err(how.into()),
-                    },
+                let left_out = reason_against(&self.left_out, setting, case);
+                let make = left_out.map_or_else(|| make.clone(), |reason| Err(reason.to_owned()));
+                trials.push(self.trial(name, make, move |harness| match run(case, harness) {
+                    Verdict::Passed => Ok(Completion::Completed),
+                    Verdict::Skipped(flag) => Ok(Completion::ignored_with(flag)),
+                    Verdict::Failed(how) => Err(how.into()),
                 }));
+            }
+            if let Some(records) = &self.records {
+                let path = records.join(format!("{setting}.record"));
+                let (of, left_out) = (setting.clone(), self.left_out.clone());
+                trials.push(self.trial(
+                    format!("[{setting}] the record is that of today"),
+                    make.clone(),
+                    move |harness| {
+                        let today = record(harness, &|case| reason_against(&left_out, &of, case));
+                        compare(&path, &today.map_err(|error| error.to_string())?)?;
+                        Ok(Completion::Completed)
+                    },
+                ));
             }
         }
         let mut arguments = Arguments::from_args();
         arguments.test_threads.get_or_insert(THREAD_COUNT);
         libtest_mimic::run(&arguments, trials).exit_code()
     }
+
+    /// A test of one setting, where it and its server are there.
+    fn trial(
+        &self,
+        name: String,
+        make: Result<Make, String>,
+        test: impl FnOnce(Arc<dyn Harness>) -> Result<Completion, Failed> + Send + 'static,
+    ) -> Trial {
+        let missing = self.missing.clone();
+        Trial::ignorable_test(name, move || match (make, missing) {
+            (Err(reason), _) => Ok(Completion::ignored_with(reason)),
+            (Ok(_), Some(reason)) if std::env::var_os("CI").is_some() => Err(reason.into()),
+            (Ok(_), Some(reason)) => Ok(Completion::ignored_with(reason)),
+            (Ok(make), None) => test(make()),
+        })
+    }
+}
+
+/// Why a case is left out of a setting, if it is.
+fn reason_against(left_out: &[LeftOut], setting: &str, case: &Case) -> Option<&'static str> {
+    left_out.iter().find(|(of, what, _)| *of == setting && *what == case.name()).map(|(_, _, reason)| *reason)
 }

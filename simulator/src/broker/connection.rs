@@ -161,6 +161,10 @@ impl Bus for Connection {
 
     async fn purge(&self, subscription: &Subscription) -> Result<()> {
         self.condition.require_open("purge")?;
+        if !self.broker.semantics.capability.purge {
+            let text = "this broker cannot empty one subscription; receive and acknowledge instead";
+            return Err(Error::new(ErrorKind::Unsupported, "purge", text));
+        }
         let mut state = self.broker.state();
         let queue = state.queue_mut(subscription).ok_or_else(|| unknown(subscription, "purge"))?;
         queue.purge();

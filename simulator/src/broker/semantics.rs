@@ -58,7 +58,7 @@ impl Model {
 /// How a broker behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Semantics {
-    /// What a client of it says it can.
+    /// What a client of it says it can: what our backend says, but for what `tests/models.rs` lists.
     pub capability: Capability,
     /// Which of the waiting messages go out.
     pub selection: Selection,
@@ -94,13 +94,13 @@ fn sqs() -> Semantics {
             reach: Reach::Network,
             order: Order::None,
             delay_max: Some(15 * MINUTE),
-            nack_delay_max: Some(12 * HOUR),
+            nack_delay_max: Some(11 * HOUR),
             lease: LeaseTerms { duration: Some(Duration::from_secs(30)), extendable: true, total_max: Some(12 * HOUR) },
             receive_count: true,
             release_uncounted: false,
             dead_letters: true,
             groups: false,
-            message_bytes_max: Some(1024 * KIB),
+            message_bytes_max: Some(256 * KIB),
             publish_atomic: false,
             settle_confirmed: true,
             depth: Counting::Approximate,
@@ -126,11 +126,11 @@ fn sqs_fifo() -> Semantics {
 fn rabbitmq() -> Semantics {
     Semantics {
         capability: Capability {
-            delay_max: None,
-            nack_delay_max: None,
+            durability: Durability::Disk,
+            delay_max: Some(24 * HOUR),
+            nack_delay_max: Some(24 * HOUR),
             lease: LeaseTerms { duration: None, extendable: false, total_max: None },
-            groups: true,
-            message_bytes_max: Some(16 * 1024 * KIB),
+            message_bytes_max: Some(4 * 1024 * KIB),
             settle_confirmed: false,
             ..sqs().capability
         },
@@ -146,10 +146,13 @@ fn kafka() -> Semantics {
         capability: Capability {
             order: Order::PerKey,
             delay_max: None,
-            nack_delay_max: None,
+            nack_delay_max: Some(15 * MINUTE),
             lease: LeaseTerms { duration: None, extendable: false, total_max: None },
             receive_count: false,
             groups: true,
+            message_bytes_max: Some(768 * KIB),
+            settle_confirmed: false,
+            purge: false,
             ..sqs().capability
         },
         selection: Selection::Partitioned { partition_count: 6 },

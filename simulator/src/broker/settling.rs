@@ -86,12 +86,12 @@ impl Broker {
     pub(super) fn extend(&self, queue: &mut Queue, member: u64, token: Token, by: Duration) -> ExtendOutcome {
         let now = self.seams.clock.now();
         let terms = self.semantics.capability.lease;
+        queue.expire(now);
+        let Some(place) = queue.find(member, token) else { return ExtendOutcome::LeaseLost };
         if terms.duration.is_none() || !terms.extendable {
             let text = "leases of this broker are not extended; settle in time";
             return ExtendOutcome::Failed(Error::new(ErrorKind::Unsupported, "extend", text));
         }
-        queue.expire(now);
-        let Some(place) = queue.find(member, token) else { return ExtendOutcome::LeaseLost };
         let Some(hold) = queue.entries.get_mut(&place).and_then(|entry| entry.hold.as_mut()) else {
             return ExtendOutcome::LeaseLost;
         };

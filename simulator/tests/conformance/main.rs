@@ -52,5 +52,6 @@ const KAFKA: [Deviation; 4] = [
 
 fn main() -> ExitCode {
     let models = Model::ALL.into_iter();
-    models.fold(Suite::new(), |suite, model| suite.setting(model.name(), move || Modelled::new(model))).main()
+    let suite = Suite::new().kept_in(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance"));
+    models.fold(suite, |suite, model| suite.setting(model.name(), move || Modelled::new(model))).main()
 }
