@@ -1,9 +1,38 @@
 //! What happened, in order, as a rolling hash; and as lines for who asks for them.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::chance::mixed;
 use crate::clock::VirtualClock;
+
+/// One thing that happened, or was told of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When, from the beginning of the world.
+    pub at: Duration,
+    /// The hash after it.
+    pub hash: u64,
+    /// Whose it is.
+    pub who: String,
+    /// What was done.
+    pub what: String,
+    /// To whom.
+    pub whom: String,
+    /// With what result.
+    pub result: String,
+    /// Whether it was only told, for people, and is no event of the run.
+    pub is_told: bool,
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (seconds, nanoseconds) = (self.at.as_secs(), self.at.subsec_nanos());
+        let Self { who, what, whom, result, .. } = self;
+        write!(f, "{seconds:>5}.{nanoseconds:09} {who}: {what} {whom} {result}")
+    }
+}
 
 /// Notes every event of a run. Clones are the same chronicle.
 #[derive(Clone, Debug)]
@@ -18,8 +47,8 @@ struct State {
     /// The same without what was only noted aside.
     plain_hash: u64,
     count: u64,
-    /// The hash after each event, and its line, where they are kept.
-    kept: Option<Vec<(u64, String)>>,
+    /// Where they are kept.
+    kept: Option<Vec<Event>>,
 }
 
 impl Chronicle {
@@ -48,11 +77,17 @@ impl Chronicle {
             state.plain_hash = mixed(state.plain_hash ^ digest);
         }
         state.count += 1;
-        let hash = state.hash;
-        if let Some(kept) = &mut state.kept {
-            let (seconds, nanoseconds) = (now / 1_000_000_000, now % 1_000_000_000);
-            kept.push((hash, format!("{seconds:>5}.{nanoseconds:09} {who}: {what} {whom} {result}")));
+        state.keep(now, [who, what, whom, result], false);
+    }
+
+    /// Tells, where lines are kept, more of what happened: to whom, and with what result. It is no event.
+    pub fn tell(&self, who: &str, what: &str, detail: impl FnOnce() -> [String; 2]) {
+        let now = self.clock.nanoseconds();
+        if !self.is_kept() {
+            return;
         }
+        let [whom, result] = detail();
+        self.state().keep(now, [who, what, &whom, &result], true);
     }
 
     /// The hash over all events so far, without what was noted aside.
@@ -73,14 +108,30 @@ impl Chronicle {
         self.state().count
     }
 
-    /// The hash after each event and its line; empty unless lines are kept.
+    /// Whether events are kept.
     #[must_use]
-    pub fn lines(&self) -> Vec<(u64, String)> {
+    pub fn is_kept(&self) -> bool {
+        self.state().kept.is_some()
+    }
+
+    /// Everything that happened and was told; empty unless lines are kept.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
         self.state().kept.clone().unwrap_or_default()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn keep(&mut self, now: u64, texts: [&str; 4], is_told: bool) {
+        let hash = self.hash;
+        if let Some(kept) = &mut self.kept {
+            let [who, what, whom, result] = texts.map(str::to_owned);
+            kept.push(Event { at: Duration::from_nanos(now), hash, who, what, whom, result, is_told });
+        }
     }
 }
 

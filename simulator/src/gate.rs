@@ -28,12 +28,49 @@ pub struct Gate {
     state: Arc<Mutex<State>>,
 }
 
+/// A death that was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    /// The number of the call it died at, from 1.
+    pub call: u64,
+    /// What the call was.
+    pub what: String,
+    /// Its number among calls of this kind, from 1.
+    pub nth: u64,
+    /// Before it or after.
+    pub side: Side,
+}
+
 #[derive(Debug, Default)]
 struct State {
     call_count: u64,
+    counts: BTreeMap<&'static str, u64>,
     deaths: BTreeMap<u64, Side>,
+    /// By kind of call and number among its kind.
+    named_deaths: BTreeMap<(String, u64), Side>,
+    died: Vec<Death>,
+    /// The number of calls when it was spared.
+    spared_at: Option<u64>,
     /// Deaths before a call, and after one.
     death_counts: [u64; 2],
+}
+
+impl State {
+    /// Counts a call; the death that is due at it.
+    fn next_call(&mut self, what: &'static str) -> Option<Death> {
+        self.call_count += 1;
+        let count = self.counts.entry(what).or_default();
+        *count += 1;
+        let nth = *count;
+        let call = self.call_count;
+        if self.spared_at.is_some() {
+            return None;
+        }
+        let numbered = self.deaths.remove(&call);
+        let is_named = !self.named_deaths.is_empty();
+        let named = is_named.then(|| self.named_deaths.remove(&(what.to_owned(), nth))).flatten();
+        numbered.or(named).map(|side| Death { call, what: what.to_owned(), nth, side })
+    }
 }
 
 impl Gate {
@@ -43,6 +80,37 @@ impl Gate {
     pub fn new(node: &Node, jitter_max: Duration, deaths: BTreeMap<u64, Side>) -> Self {
         let jitter_max = u64::try_from(jitter_max.as_nanos()).unwrap_or(u64::MAX);
         Self { node: node.clone(), jitter_max, state: Arc::new(Mutex::new(State { deaths, ..State::default() })) }
+    }
+
+    /// Lets the node die at the n-th call of a kind, too.
+    pub fn dies_at(&self, what: &str, nth: u64, side: Side) {
+        self.state().named_deaths.insert((what.to_owned(), nth), side);
+    }
+
+    /// From now on it dies no more.
+    pub fn spare(&self) {
+        let mut state = self.state();
+        state.spared_at = Some(state.call_count);
+    }
+
+    /// How many calls there were until it was [spared](Self::spare).
+    #[must_use]
+    pub fn spared_at(&self) -> Option<u64> {
+        self.state().spared_at
+    }
+
+    /// Where it died so far.
+    #[must_use]
+    pub fn deaths(&self) -> Vec<Death> {
+        self.state().died.clone()
+    }
+
+    /// Where it was to die and did not come to.
+    #[must_use]
+    pub fn deaths_to_come(&self) -> Vec<String> {
+        let state = self.state();
+        let numbered = state.deaths.keys().map(|number| format!("call {number}"));
+        numbered.chain(state.named_deaths.keys().map(|(what, nth)| format!("{what} {nth}"))).collect()
     }
 
     /// How many calls there were.
@@ -57,36 +125,26 @@ impl Gate {
         self.state().death_counts
     }
 
-    /// Nobody dies any more.
-    pub fn spare(&self) {
-        self.state().deaths.clear();
-    }
-
     /// Makes a call: `what` it is and to `whom`, for people and for the dice.
     pub async fn call<T>(&self, life: &Life, what: &'static str, whom: &str, call: impl Future<Output = T>) -> T {
         let world = self.node.world();
         let name = self.node.name();
-        let death = {
-            let mut state = self.state();
-            state.call_count += 1;
-            let number = state.call_count;
-            state.deaths.remove(&number)
-        };
+        let death = self.state().next_call(what);
         let _open = world.waits(name, what);
         world.chronicle().note(name, what, whom, "");
         if self.jitter_max > 0 {
             let jitter = world.chance().between(0, self.jitter_max, what, whom);
             world.clock().wait(jitter).await;
         }
-        if death == Some(Side::Before) {
-            return self.die(Side::Before).await;
+        if let Some(death) = death.as_ref().filter(|death| death.side == Side::Before) {
+            return self.die(death).await;
         }
         if life.is_over() {
             return std::future::pending().await;
         }
         let output = call.await;
-        if death == Some(Side::After) {
-            return self.die(Side::After).await;
+        if let Some(death) = &death {
+            return self.die(death).await;
         }
         if life.is_over() {
             return std::future::pending().await;
@@ -100,14 +158,25 @@ impl Gate {
         self.node.name()
     }
 
+    /// Tells something about the node that is kept where lines are, and is none of the run's events.
+    pub fn tell(&self, what: &str, detail: impl FnOnce() -> [String; 2]) {
+        self.node.world().chronicle().tell(self.node.name(), what, detail);
+    }
+
     /// Notes a message that came in.
     pub fn note_received(&self, message: &Message) {
         let (id, digest) = (message.id().to_string(), hash(message.body()));
         self.node.world().chronicle().note(self.node.name(), "received", &id, &format!("{digest:016x}"));
     }
 
-    async fn die<T>(&self, side: Side) -> T {
-        self.state().death_counts[side as usize] += 1;
+    async fn die<T>(&self, death: &Death) -> T {
+        {
+            let mut state = self.state();
+            state.death_counts[death.side as usize] += 1;
+            state.died.push(death.clone());
+        }
+        let side = if death.side == Side::Before { "before" } else { "after" };
+        self.tell("died", || [format!("{side} its {}", death.what), format!("number {}", death.nth)]);
         self.node.crash();
         std::future::pending().await
     }

@@ -14,7 +14,7 @@ use bus::Seams;
 use jiff::Timestamp;
 
 use crate::chance::Chance;
-use crate::chronicle::Chronicle;
+use crate::chronicle::{Chronicle, Event};
 use crate::clock::VirtualClock;
 
 /// When every world begins: the day the order system was recorded, in seconds since 1970.
@@ -136,8 +136,8 @@ pub struct Run<T> {
     pub event_count: u64,
     /// How long it took in virtual time.
     pub virtual_time: Duration,
-    /// The hash after each event, with its line, where they were asked for.
-    pub lines: Vec<(u64, String)>,
+    /// Everything that happened, where it was asked for.
+    pub events: Vec<Event>,
 }
 
 /// Runs `scenario` in a world of its own, for at most `horizon` of virtual time.
@@ -167,7 +167,7 @@ fn run<T>(seed: u64, horizon: Duration, keeps_lines: bool, scenario: impl AsyncF
         plain_hash: world.chronicle.plain_hash(),
         event_count: world.chronicle.event_count(),
         virtual_time: Duration::from_nanos(world.clock.nanoseconds()),
-        lines: world.chronicle.lines(),
+        events: world.chronicle.events(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use simulator::broker::Model;
-use simulator::orders::{Plan, Profile, Report, run, run_with_lines};
+use simulator::orders::{Plan, Profile, Report, run, run_kept};
 
 const ORDERS: usize = 4;
 
@@ -15,7 +15,7 @@ fn report(seed: u64, model: Model) -> Report {
 fn the_same_seed_makes_the_same_run_twice_event_by_event() {
     for model in Model::ALL {
         let plan = Plan::draw(3, model, Profile::Nightmare, ORDERS);
-        let [one, two] = [(); 2].map(|()| run_with_lines(&plan).expect("a plan of today").lines);
+        let [one, two] = [(); 2].map(|()| run_kept(&plan, None).expect("a plan of today").chronicle);
         let differing = one.iter().zip(&two).find(|(one, two)| one != two);
         assert_eq!(differing, None, "the first event that differs on {}", model.name());
         assert_eq!(one.len(), two.len());

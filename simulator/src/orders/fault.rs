@@ -110,6 +110,12 @@ impl Fault {
         Self::ALL.iter().copied().find(|fault| fault.name() == name)
     }
 
+    /// Whether it happens by being in a plan, and no call is asked about it.
+    #[must_use]
+    pub fn happens_by_presence(self) -> bool {
+        matches!(self, Self::ClockSkew | Self::StoreLoss | Self::Burst)
+    }
+
     /// Why this cannot happen on a broker; `None`: it can.
     #[must_use]
     pub fn excluded_by(self, model: Model) -> Option<&'static str> {

@@ -15,34 +15,53 @@
 //! |---|---|
 //! | `fault` | the kinds of faults |
 //! | `plan` | a run as data, drawn from a seed |
-//! | `trouble` | whether a fault happens here and now |
+//! | `concrete`, `shrink` | what happened in a run as a plan, and the least of it that fails |
+//! | `trouble`, `script`, `names`, `writes` | whether a fault happens here and now: by the dice, or as written |
 //! | `seam`, `store`, `network` | the three ways out of a service, where faults happen |
 //! | `scene` | the services put together |
 //! | `story` | customers, healing, rest |
 //! | `watch` | what handlers are seen to do |
 //! | `onlooker` | looking on while things come to rest |
+//! | `kept` | a plan on disk, and whether it is stale |
+//! | `cause`, `picture` | a failure told in ten lines, and drawn |
+//! | `sweep` | a run crashed at each of its calls |
 //! | `evidence`, `checks` | what is known at the end, and what must be true of it |
 //! | `bugs` | the services put together wrong, to see that it is noticed |
 
 pub mod bugs;
+mod cause;
 pub mod checks;
+mod concrete;
 mod evidence;
 mod fault;
+mod kept;
+mod names;
 mod network;
 mod onlooker;
+mod picture;
 mod plan;
 mod report;
 mod scene;
+mod script;
 mod seam;
+mod shrink;
 mod store;
 mod story;
+mod sweep;
 mod tally;
 mod trouble;
 mod watch;
+mod writes;
 
+pub use cause::{Cause, cause};
+pub use concrete::concrete;
 pub use evidence::{Evidence, Placed};
 pub use fault::{Fault, Fired};
-pub use plan::{Crash, FORMAT, Plan, Profile, Strength, Wanted};
-pub use report::{Report, StalePlan, run, run_with_bug, run_with_lines};
+pub use kept::KeptPlan;
+pub use picture::{sequence, timeline};
+pub use plan::{Crash, FORMAT, Plan, Profile, Strength, Strike, Wanted};
+pub use report::{Report, StalePlan, run, run_as, run_kept, run_with_bug};
+pub use shrink::{Shrunk, shrink};
+pub use sweep::{Point, Swept, crash_everywhere};
 pub use tally::Work;
 pub use watch::{Ended, Name, Runs, Seen, Told};

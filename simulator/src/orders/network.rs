@@ -82,7 +82,7 @@ impl Network {
 
     /// Calls the producer over a network on which things go wrong.
     pub(super) async fn call_producer(&self, request: Request<Bytes>) -> Answer {
-        let name = format!("{} {}", request.method(), request.uri());
+        let name = name_of(&request);
         if self.trouble.strikes(Fault::HttpRefused, &name) {
             return Err("connection refused".to_owned());
         }
@@ -132,6 +132,13 @@ impl Network {
     }
 }
 
+/// What a call is to the dice: the same for every repetition of it, and for no other.
+fn name_of(request: &Request<Bytes>) -> String {
+    let key = request.headers().get("idempotency-key").and_then(|key| key.to_str().ok());
+    let name = format!("{} {}", request.method(), request.uri());
+    key.map_or_else(|| name.clone(), |key| format!("{name} {key}"))
+}
+
 fn copy(request: &Request<Bytes>) -> Request<Bytes> {
     let mut copy = Request::new(request.body().clone());
     *copy.method_mut() = request.method().clone();
@@ -160,6 +167,14 @@ impl Transport for Line {
     async fn send(&self, request: Request<Bytes>) -> Answer {
         self.tally.work().http_calls += 1;
         let name = format!("{} {}", request.method(), request.uri().path());
-        self.gate.call(&self.life, "http", &name, self.network.call_producer(request)).await
+        let answer = self.gate.call(&self.life, "http", &name, self.network.call_producer(request)).await;
+        self.gate.tell("asked", || {
+            let answered = match &answer {
+                Ok(answer) => answer.status().as_u16().to_string(),
+                Err(why) => why.clone(),
+            };
+            [self.network.trouble.script().stable(&name), answered]
+        });
+        answer
     }
 }

@@ -11,7 +11,7 @@ use crate::chance::Chance;
 use crate::gate::Side;
 
 /// Raised whenever the same plan would be run otherwise.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// How much goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,20 +60,41 @@ pub struct Strength {
     pub max_ms: u64,
 }
 
-/// A process dies at a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A process dies at a call, unless everything is healed by then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crash {
     /// The consumer, or the producer.
     pub is_consumer: bool,
-    /// The number of its call through a seam, from 1.
+    /// The number of its call through a seam, from 1 over all lives.
     pub call: u64,
+    /// Counts calls of this kind alone, such as `apply` or `publish`; `None`: all calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
     /// Before it or after.
     pub side: Side,
+}
+
+/// One fault that happens, written down: the n-th time that it could have happened there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Strike {
+    /// Of this kind.
+    pub fault: Fault,
+    /// To whom: a message or a call, in words that hold for as long as the same customers order the same.
+    pub whom: String,
+    /// The number of the chance it took there, from 1.
+    pub nth: u32,
+    /// When, of a kind that comes by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<u64>,
+    /// How long it takes.
+    pub length_ms: u64,
 }
 
 /// One order of the workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
+    /// Whose it is: the number stays when others are taken out of a plan.
+    pub customer: u32,
     /// When it is placed.
     pub at_ms: u64,
     /// Of what.
@@ -99,6 +120,10 @@ pub struct Plan {
     pub orders: Vec<Wanted>,
     /// What goes wrong.
     pub faults: BTreeMap<Fault, Strength>,
+    /// What exactly happens of it; `None`: what the dice say. Kinds that no call is asked about (a wrong
+    /// calendar, lost writes) happen by being among the faults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strikes: Option<Vec<Strike>>,
     /// Who dies where.
     pub crashes: Vec<Crash>,
     /// When everything is healed, in virtual time.
@@ -124,7 +149,7 @@ impl Plan {
         let healed_at_ms = if faults.is_empty() { 0 } else { dice.between(5_000, 40_000, "plan", "healed at") };
         let jitter_max_us = if profile == Profile::Calm { 0 } else { dice.between(0, 2_000, "plan", "jitter") };
         let broker = model.name().to_owned();
-        Self { format: FORMAT, seed, broker, orders, faults, crashes, healed_at_ms, jitter_max_us }
+        Self { format: FORMAT, seed, broker, orders, faults, strikes: None, crashes, healed_at_ms, jitter_max_us }
     }
 
     /// When everything is healed.
@@ -160,6 +185,7 @@ fn wanted(dice: &Chance, number: usize, is_burst: bool) -> Wanted {
         ),
     };
     Wanted {
+        customer: u32::try_from(number).unwrap_or(u32::MAX),
         at_ms: if is_burst { 2_000 } else { dice.between(0, 8_000, "placed at", &name) },
         product: product.to_owned(),
         quantity: u32::try_from(dice.between(1, 5, "quantity", &name)).unwrap_or(1),
@@ -179,7 +205,12 @@ fn crashes(dice: &Chance, faults: &BTreeMap<Fault, Strength>, order_count: u64) 
             let name = format!("{} {number}", fault.name());
             let is_consumer = dice.fires(650, "who dies", &name);
             let call_max = if is_consumer { 45 } else { 14 } * order_count.max(1);
-            crashes.push(Crash { is_consumer, call: dice.between(2, call_max, "call to die at", &name), side });
+            crashes.push(Crash {
+                is_consumer,
+                call: dice.between(2, call_max, "call to die at", &name),
+                of: None,
+                side,
+            });
         }
     }
     crashes

@@ -1,5 +1,6 @@
 //! One run, and what came of it.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -11,11 +12,13 @@ use tokio::task::JoinSet;
 use super::bugs::Bug;
 use super::checks::{self, Verdict};
 use super::fault::Fault;
-use super::plan::{FORMAT, Plan};
+use super::plan::{Crash, FORMAT, Plan, Strike};
 use super::scene::Scene;
 use super::tally::Work;
 use crate::World;
 use crate::broker::Model;
+use crate::chronicle::Event;
+use crate::gate::Death;
 use crate::world::{Run, simulate, simulate_with_lines};
 
 /// Longest run in virtual time: the plan's own, the recovery and the aftermath fit well inside.
@@ -44,9 +47,20 @@ pub struct Report {
     pub faults: BTreeMap<Fault, u64>,
     /// The work that was done.
     pub work: Work,
-    /// Every event with the hash after it, where they were asked for.
+    /// Calls through a seam until everything was healed, of the producer and of the consumer.
+    pub calls: [u64; 2],
+    /// What is written in the plan and did not happen: it does not match this program any more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unmet: Vec<String>,
+    /// Everything that happened and was told, where it was asked for.
     #[serde(skip)]
-    pub lines: Vec<(u64, String)>,
+    pub chronicle: Vec<Event>,
+    /// The faults that happened, where that was asked for.
+    #[serde(skip)]
+    pub strikes: Vec<Strike>,
+    /// The crashes that happened, where that was asked for.
+    #[serde(skip)]
+    pub crashes: Vec<Crash>,
 }
 
 impl Report {
@@ -105,12 +119,20 @@ pub fn run(plan: &Plan) -> Result<Report, StalePlan> {
     report(plan, None, false)
 }
 
-/// Runs a plan and keeps a line for every event.
+/// Runs a plan, with a bug planted or not, and keeps everything that happened.
 ///
 /// # Errors
 /// As for [`run`].
-pub fn run_with_lines(plan: &Plan) -> Result<Report, StalePlan> {
-    report(plan, None, true)
+pub fn run_kept(plan: &Plan, bug: Option<Bug>) -> Result<Report, StalePlan> {
+    report(plan, bug, true)
+}
+
+/// Runs a plan, with a bug planted or not.
+///
+/// # Errors
+/// As for [`run`].
+pub fn run_as(plan: &Plan, bug: Option<Bug>) -> Result<Report, StalePlan> {
+    report(plan, bug, false)
 }
 
 /// Runs a plan with a bug planted.
@@ -128,8 +150,10 @@ fn report(plan: &Plan, bug: Option<Bug>, keeps_lines: bool) -> Result<Report, St
     let model = Model::named(&plan.broker);
     let model = model.ok_or_else(|| StalePlan(format!("there is no model of a broker `{}`", plan.broker)))?;
     let plan = Arc::new(plan.clone());
+    // Outlives the run, which may have no end.
+    let stage: OnceCell<Scene> = OnceCell::new();
     let scenario = async |world: World| {
-        let scene = Scene::new(&world, &plan, model, bug);
+        let scene = stage.get_or_init(|| Scene::new(&world, &plan, model, bug));
         // Tasks of their own: an event of one wakes nobody else.
         let mut services = JoinSet::new();
         services.spawn(scene.clone().run(false));
@@ -139,28 +163,19 @@ fn report(plan: &Plan, bug: Option<Bug>, keeps_lines: bool) -> Result<Report, St
             evidence = Box::pin(scene.tell()) => evidence,
             Some(ended) = services.join_next() => panic!("a service ended: {ended:?}"),
         };
-        let mut faults = scene.trouble.fired().counts();
-        let mut work = *scene.tally.work();
-        let deaths = [&scene.producer, &scene.consumer].map(|machine| machine.gate.death_counts());
-        for (fault, side) in [(Fault::CrashBefore, 0), (Fault::CrashAfter, 1)] {
-            let count: u64 = deaths.iter().map(|of_node| of_node[side]).sum();
-            work.crashes += count;
-            if count > 0 {
-                faults.insert(fault, count);
-            }
-        }
         // The listeners hold the services, and their lines hold the listeners.
         [false, true].into_iter().for_each(|is_consumer| scene.network.hang_up(is_consumer));
-        (checks::all(&evidence), faults, work)
+        checks::all(&evidence)
     };
-    let Run { ended, hash, plain_hash, event_count, virtual_time, lines } = match keeps_lines {
+    let Run { ended, hash, plain_hash, event_count, virtual_time, events } = match keeps_lines {
         false => simulate(plan.seed, HORIZON, scenario),
         true => simulate_with_lines(plan.seed, HORIZON, scenario),
     };
-    let (stuck, (checks, faults, work)) = match ended {
-        Ok(found) => (None, found),
-        Err(stuck) => (Some(stuck.to_string()), Default::default()),
+    let (stuck, checks) = match ended {
+        Ok(checks) => (None, checks),
+        Err(stuck) => (Some(stuck.to_string()), Vec::new()),
     };
+    let told = stage.get().map(Told::of).unwrap_or_default();
     Ok(Report {
         seed: plan.seed,
         broker: plan.broker.clone(),
@@ -170,8 +185,62 @@ fn report(plan: &Plan, bug: Option<Bug>, keeps_lines: bool) -> Result<Report, St
         plain_hash: format!("{plain_hash:016x}"),
         events: event_count,
         virtual_ms: u64::try_from(virtual_time.as_millis()).unwrap_or(u64::MAX),
-        faults,
-        work,
-        lines,
+        faults: told.faults,
+        work: told.work,
+        calls: told.calls,
+        unmet: told.unmet,
+        chronicle: events,
+        strikes: told.strikes,
+        crashes: told.crashes,
     })
+}
+
+/// What a scene has to tell at its end, beside the evidence.
+#[derive(Default)]
+struct Told {
+    faults: BTreeMap<Fault, u64>,
+    work: Work,
+    calls: [u64; 2],
+    unmet: Vec<String>,
+    strikes: Vec<Strike>,
+    crashes: Vec<Crash>,
+}
+
+impl Told {
+    fn of(scene: &Scene) -> Self {
+        let machines = [(&scene.producer, false), (&scene.consumer, true)];
+        let mut faults = scene.trouble.fired().counts();
+        let mut work = *scene.tally.work();
+        for (fault, side) in [(Fault::CrashBefore, 0), (Fault::CrashAfter, 1)] {
+            let count: u64 = machines.iter().map(|(machine, _)| machine.gate.death_counts()[side]).sum();
+            work.crashes += count;
+            if count > 0 {
+                faults.insert(fault, count);
+            }
+        }
+        let crashes = machines.iter().flat_map(|(machine, is_consumer)| {
+            let crash = |death: Death| Crash {
+                is_consumer: *is_consumer,
+                call: death.nth,
+                of: Some(death.what),
+                side: death.side,
+            };
+            machine.gate.deaths().into_iter().map(crash)
+        });
+        // A call by its number alone may lie beyond the end; one by its kind was seen in a run.
+        let is_written = scene.plan.strikes.is_some();
+        let missed = machines.iter().flat_map(|(machine, _)| {
+            let name = machine.node.name();
+            machine.gate.deaths_to_come().into_iter().map(move |call| format!("death of the {name} at {call}"))
+        });
+        let missed: Vec<String> = missed.filter(|_| is_written).collect();
+        Self {
+            faults,
+            work,
+            calls: machines.map(|(machine, _)| machine.gate.spared_at().unwrap_or_default()),
+            unmet: scene.trouble.script().unmet().into_iter().chain(missed).collect(),
+            strikes: scene.trouble.script().taken(),
+            crashes: crashes.collect(),
+        }
+    }
 }

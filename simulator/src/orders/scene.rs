@@ -21,6 +21,7 @@ use super::bugs::{Bug, Planted};
 use super::fault::Fault;
 use super::network::{Line, Network};
 use super::plan::Plan;
+use super::script::Script;
 use super::seam::BusSeam;
 use super::store::{Disk, StoreSeam};
 use super::tally::Tally;
@@ -70,17 +71,19 @@ struct Outside {
 
 impl Scene {
     pub(super) fn new(world: &World, plan: &Arc<Plan>, model: Model, bug: Option<Bug>) -> Self {
-        let trouble = Trouble::new(world, plan);
+        let trouble = Trouble::new(world, plan, Script::of(plan, world.chronicle().is_kept()));
         let interference = Arc::new(BrokerTrouble::new(&trouble));
         let machine = |name, is_consumer| {
             let node = Node::new(world, name);
-            let deaths: BTreeMap<_, _> = plan
-                .crashes
-                .iter()
-                .filter(|crash| crash.is_consumer == is_consumer)
-                .map(|crash| (crash.call, crash.side))
-                .collect();
+            let crashes = || plan.crashes.iter().filter(move |crash| crash.is_consumer == is_consumer);
+            let numbered = crashes().filter(|crash| crash.of.is_none());
+            let deaths: BTreeMap<_, _> = numbered.map(|crash| (crash.call, crash.side)).collect();
             let gate = Gate::new(&node, Duration::from_micros(plan.jitter_max_us), deaths);
+            for crash in crashes() {
+                if let Some(of) = &crash.of {
+                    gate.dies_at(of, crash.call, crash.side);
+                }
+            }
             Machine { node, disk: Arc::default(), gate }
         };
         Self {

@@ -1,6 +1,7 @@
 //! The bus as one life of a service sees it: every call passes the gate, and may fail on its way.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -79,7 +80,9 @@ impl BusSeam {
         let id = outgoing.message().id().to_string();
         let outgoing = if self.trouble.strikes(Fault::MixedVersions, &id) { older(outgoing) } else { outgoing };
         self.tally.published(outgoing.message());
+        let queue = outgoing.destination().clone();
         let outcome = next.publish(vec![outgoing]).await.pop();
+        self.gate.tell("published", || [self.trouble.script().stable(&id), format!("to {queue}")]);
         outcome.unwrap_or_else(|| PublishOutcome::Unknown(refused("no answer")))
     }
 }
@@ -111,6 +114,7 @@ impl Layer for BusSeam {
 
     async fn publish(&self, batch: Vec<Outgoing>, next: &dyn Bus) -> Vec<PublishOutcome> {
         let id = batch.first().map(|outgoing| outgoing.message().id().to_string()).unwrap_or_default();
+        batch.iter().for_each(|outgoing| self.trouble.script().learn(outgoing.message()));
         let publish = async {
             self.trouble.wait(Fault::PublishSlow, &id).await;
             if self.trouble.strikes(Fault::PublishThrottled, &id) {
@@ -130,7 +134,7 @@ impl Layer for BusSeam {
         let name = subscription.to_string();
         let subscribe = next.subscribe(subscription, options);
         let receiver = self.gate.call(&self.life, "subscribe", &name, subscribe).await?;
-        Ok(layered_receiver(receiver, ReceiverSeam { seam: self.clone(), name }))
+        Ok(layered_receiver(receiver, ReceiverSeam { seam: self.clone(), name, out: Mutex::default() }))
     }
 
     async fn depth(&self, subscription: &Subscription, next: &dyn Bus) -> Result<Depth> {
@@ -146,18 +150,36 @@ impl Layer for BusSeam {
 struct ReceiverSeam {
     seam: BusSeam,
     name: String,
+    /// The names of what is out, for who tells of it.
+    out: Mutex<BTreeMap<Token, String>>,
+}
+
+impl ReceiverSeam {
+    fn tell(&self, settlement: &Settlement) {
+        self.seam.gate.tell("settled", || {
+            let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+            let name = out.get(&settlement.token()).cloned().unwrap_or_default();
+            [name, format!("{:?}", settlement.verdict()).to_lowercase()]
+        });
+    }
 }
 
 #[async_trait]
 impl ReceiverLayer for ReceiverSeam {
     async fn receive(&self, max: usize, into: &mut Vec<Delivery>, next: &dyn Receiver) -> Result<()> {
-        let BusSeam { gate, life, tally, .. } = &self.seam;
+        let BusSeam { gate, life, tally, trouble, .. } = &self.seam;
         let before = into.len();
         let mut received = Vec::new();
         let answer = gate.call(life, "receive", &self.name, next.receive(max, &mut received)).await;
         for delivery in &received {
             tally.received(delivery);
             gate.note_received(delivery.message());
+            gate.tell("was given", || {
+                let name = trouble.script().stable(&delivery.message().id().to_string());
+                self.out.lock().unwrap_or_else(PoisonError::into_inner).insert(delivery.token(), name.clone());
+                let count = delivery.receive_count().map_or_else(String::new, |count| format!(", receive {count}"));
+                [name, format!("from {}{count}", self.name)]
+            });
         }
         into.append(&mut received);
         debug_assert!(answer.is_err() || into.len() > before, "an answer brings something");
@@ -174,6 +196,7 @@ impl ReceiverLayer for ReceiverSeam {
             let mut outcomes: Vec<Option<SettleOutcome>> = Vec::new();
             let mut kept = Vec::new();
             for settlement in batch {
+                self.tell(&settlement);
                 if trouble.strikes(Fault::SettlementPartial, &name) {
                     // The duty stays with the broker: it comes again when its lease ends.
                     let _ = settlement.into_parts();

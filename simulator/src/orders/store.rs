@@ -123,7 +123,7 @@ impl Disk {
 }
 
 /// All tables of both services.
-const TABLES: [Table; 19] = [
+pub(super) const TABLES: [Table; 19] = [
     Table::Sequence,
     Table::Outbox,
     Table::Parked,
@@ -188,18 +188,24 @@ impl Store for StoreSeam {
     async fn apply(&self, batch: Batch) -> Result<Written> {
         let name = self.name("write");
         let apply = async {
-            if self.trouble.strikes(Fault::StoreError, &name) {
+            let about = self.trouble.script().written(&batch);
+            let at = if about.is_empty() { name.clone() } else { format!("{name}, {about}") };
+            if self.trouble.strikes_at(Fault::StoreError, &name, &at).is_some() {
                 return Err(unavailable("the disk did not take it"));
             }
             if self.answers_early {
                 self.disk.remember();
             }
             let number = self.disk.hand_in(batch);
-            self.trouble.wait(Fault::StoreSlow, &name).await;
+            if let Some(length) = self.trouble.strikes_at(Fault::StoreSlow, &name, &at) {
+                self.clock.sleep(length).await;
+            }
             self.clock.sleep(COMMIT).await;
             self.disk.sync(number);
             let answer = self.disk.answer(number);
-            if self.trouble.strikes(Fault::StoreUnknown, &name) {
+            let is_refused = matches!(answer, Some(Written::Rejected(_)));
+            self.gate.tell(if is_refused { "was too late to write" } else { "wrote" }, || [about, String::new()]);
+            if self.trouble.strikes_at(Fault::StoreUnknown, &name, &at).is_some() {
                 return Err(unavailable("no answer"));
             }
             answer.ok_or_else(|| unavailable("the write was lost"))

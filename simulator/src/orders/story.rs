@@ -10,9 +10,11 @@ use serde_json::{Value, json};
 
 use super::evidence::{Evidence, Placed};
 use super::fault::Fault;
+use super::names::idempotency_key;
 use super::onlooker::Onlooker;
 use super::plan::Wanted;
 use super::scene::{DOWN_TIME, Scene, order_queue, sync_queue};
+use super::trouble::Timed;
 
 /// Longest time between the healing and the end of all work, in virtual time.
 const RECOVERY_MAX: Duration = Duration::from_secs(600);
@@ -25,14 +27,14 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 impl Scene {
     /// From the first order until everything is at rest, or has taken too long.
     pub(super) async fn tell(&self) -> Evidence {
-        let customers =
-            join_all(self.plan.orders.iter().enumerate().map(|(number, wanted)| self.customer(number, wanted)));
+        let customers = join_all(self.plan.orders.iter().map(|wanted| self.customer(wanted)));
         let troubles = futures_util::future::join3(self.restarts(), self.calendars(), self.foreigners());
         let heal = async {
             self.sleep_until(self.plan.healed_at()).await;
             self.trouble.heal();
             for machine in [&self.producer, &self.consumer] {
                 machine.node.clock().set_ahead(jiff::SignedDuration::ZERO);
+                machine.gate.spare();
             }
         };
         let (placed, (_, _, planted), ()) = futures_util::future::join3(customers, troubles, heal).await;
@@ -43,10 +45,7 @@ impl Scene {
             self.world.seams().clock.sleep(AFTERMATH).await;
         }
         onlooker.is_at_rest(self);
-        // To be asked what became of it all, both must be up.
-        for machine in [&self.producer, &self.consumer] {
-            machine.gate.spare();
-        }
+        // To be asked what became of it all, both must be up; who dies, died before the healing.
         self.world.seams().clock.sleep(2 * DOWN_TIME).await;
         evidence.seen_backwards = onlooker.into_backwards();
         evidence.collect(self).await;
@@ -58,11 +57,11 @@ impl Scene {
     }
 
     /// Orders until it is answered, under one idempotency key; and may think better of it.
-    async fn customer(&self, number: usize, wanted: &Wanted) -> Placed {
+    async fn customer(&self, wanted: &Wanted) -> Placed {
         self.sleep_until(Duration::from_millis(wanted.at_ms)).await;
-        let body = json!({"customerName": format!("customer {number}"), "productName": wanted.product,
+        let body = json!({"customerName": format!("customer {}", wanted.customer), "productName": wanted.product,
             "quantity": wanted.quantity, "price": wanted.price});
-        let key = format!("key-{number}");
+        let key = idempotency_key(wanted.customer);
         let accepted = loop {
             let request = Request::post("/api/orders").header("content-type", "application/json");
             let request = request.header("idempotency-key", &key).body(Bytes::from(body.to_string()));
@@ -77,6 +76,11 @@ impl Scene {
         };
         let order_number = accepted["orderNumber"].as_str().unwrap_or_default().to_owned();
         self.world.chronicle().note("customer", "accepted", &order_number, "");
+        let told = |what: &str| {
+            let name = || [self.trouble.script().stable(&order_number), order_number.clone()];
+            self.world.chronicle().tell("customer", what, name);
+        };
+        told("was promised");
         self.tally.work().accepted += 1;
         if let Some(after) = wanted.cancelled_after_ms {
             self.world.seams().clock.sleep(Duration::from_millis(after)).await;
@@ -85,6 +89,7 @@ impl Scene {
             let request = Request::builder().method(Method::POST).uri(path).body(Bytes::new()).expect("a request");
             let answer = self.network.call_producer(request).await;
             drop(answer);
+            told("cancelled");
         }
         Placed { order_number, wanted: wanted.clone(), answer: accepted }
     }
@@ -117,9 +122,9 @@ impl Scene {
                 machine.node.clock().set_ahead(milliseconds(machine.node.name()));
             }
         }
-        for (index, (at, _)) in self.trouble.times(Fault::ClockJump).into_iter().enumerate() {
+        for Timed { at, number, .. } in self.trouble.timed(Fault::ClockJump) {
             self.sleep_until(at).await;
-            let machine = machines[index % 2];
+            let machine = machines[if number.is_multiple_of(2) { 0 } else { 1 }];
             self.trouble.note(Fault::ClockJump, machine.node.name());
             machine.node.clock().set_ahead(milliseconds(machine.node.name()));
         }
@@ -130,20 +135,20 @@ impl Scene {
 
     /// Somebody else's programs send what nobody can read. Answers the ids.
     async fn foreigners(&self) -> Vec<String> {
-        let mut times: Vec<(Duration, Fault)> = [Fault::Poison, Fault::Truncated]
+        let mut times: Vec<(Timed, Fault)> = [Fault::Poison, Fault::Truncated]
             .into_iter()
-            .flat_map(|fault| self.trouble.times(fault).into_iter().map(move |(at, _)| (at, fault)))
+            .flat_map(|fault| self.trouble.timed(fault).into_iter().map(move |timed| (timed, fault)))
             .collect();
         times.sort_unstable();
         let mut planted = Vec::new();
-        for (index, (at, fault)) in times.into_iter().enumerate() {
+        for (Timed { at, number, .. }, fault) in times {
             self.sleep_until(at).await;
-            let id = bus::MessageId::parse(&format!("planted-{index}")).expect("a legal id");
+            let id = bus::MessageId::parse(&format!("{}-{number}", fault.name())).expect("a legal id");
             let body: &[u8] = match fault {
                 Fault::Poison => b"\xff\xfe no order",
                 _ => br#"{"orderNumber":"ORD-20250831-155036-0000000A","productName":"bo"#,
             };
-            let queue = if index % 2 == 0 { order_queue() } else { sync_queue() };
+            let queue = if number.is_multiple_of(2) { order_queue() } else { sync_queue() };
             if self.broker.publish_foreign(&queue, &Message::foreign(id.clone(), body)) {
                 self.trouble.note(fault, id.to_string().as_str());
                 planted.push(id.to_string());

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bus::{ClockExt, Destination, Message, Moment};
 
 use super::fault::{Fault, Fired};
-use super::plan::{Plan, Strength};
+use super::plan::{Plan, Strength, Strike};
+use super::script::Script;
 use crate::World;
 use crate::broker::Interference;
 
@@ -18,11 +19,26 @@ pub(super) struct Trouble {
     plan: Arc<Plan>,
     fired: Fired,
     is_healed: Arc<AtomicBool>,
+    script: Script,
+}
+
+/// A fault that comes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Timed {
+    pub(super) at: Duration,
+    pub(super) length: Duration,
+    pub(super) number: u32,
 }
 
 impl Trouble {
-    pub(super) fn new(world: &World, plan: &Arc<Plan>) -> Self {
-        Self { world: world.clone(), plan: Arc::clone(plan), fired: Fired::default(), is_healed: Arc::default() }
+    pub(super) fn new(world: &World, plan: &Arc<Plan>, script: Script) -> Self {
+        let (world, plan) = (world.clone(), Arc::clone(plan));
+        Self { world, plan, fired: Fired::default(), is_healed: Arc::default(), script }
+    }
+
+    /// What is written of it.
+    pub(super) fn script(&self) -> &Script {
+        &self.script
     }
 
     /// What has happened so far.
@@ -45,25 +61,34 @@ impl Trouble {
     pub(super) fn note(&self, fault: Fault, whom: &str) {
         self.fired.note(fault);
         self.world.chronicle().note_aside("fault", fault.name(), whom);
+        self.world.chronicle().tell("trouble", fault.name(), || [self.script.stable(whom), String::new()]);
     }
 
     /// Whether `fault` happens to `whom`; then it is noted.
     pub(super) fn strikes(&self, fault: Fault, whom: &str) -> bool {
-        let Some(strength) = self.strength(fault) else { return false };
-        let strikes = self.world.chance().fires(strength.per_mille, fault.name(), whom);
-        if strikes {
-            self.note(fault, whom);
-        }
-        strikes
+        self.happens(fault, whom, whom, false).is_some()
     }
 
     /// The same, with how long it takes: at least a millisecond.
     pub(super) fn strikes_for(&self, fault: Fault, whom: &str) -> Option<Duration> {
+        self.happens(fault, whom, whom, true)
+    }
+
+    /// The same where a script says more of `whom` than the dice know, at `place`.
+    pub(super) fn strikes_at(&self, fault: Fault, whom: &str, place: &str) -> Option<Duration> {
+        self.happens(fault, whom, place, fault == Fault::StoreSlow)
+    }
+
+    fn happens(&self, fault: Fault, whom: &str, place: &str, takes_time: bool) -> Option<Duration> {
         let strength = self.strength(fault)?;
-        self.strikes(fault, whom).then(|| {
-            let length = self.world.chance().between(1, strength.max_ms, "length of fault", whom);
+        let chance = self.world.chance();
+        let drawn = chance.fires(strength.per_mille, fault.name(), whom).then(|| {
+            let length = if takes_time { chance.between(1, strength.max_ms, "length of fault", whom) } else { 0 };
             Duration::from_millis(length)
-        })
+        });
+        let length = self.script.decide(fault, place, drawn)?;
+        self.note(fault, whom);
+        Some(length)
     }
 
     /// Waits if `fault` happens to `whom`.
@@ -73,22 +98,44 @@ impl Trouble {
         }
     }
 
-    /// When a timed fault happens, from the start: at most three times before the world is healed.
+    /// When a timed fault happens, from the start, and for how long: at most three times before the
+    /// world is healed.
     pub(super) fn times(&self, fault: Fault) -> Vec<(Duration, Duration)> {
+        self.timed(fault).into_iter().map(|timed| (timed.at, timed.length)).collect()
+    }
+
+    /// The same with the number of each.
+    pub(super) fn timed(&self, fault: Fault) -> Vec<Timed> {
         let Some(strength) = self.plan.faults.get(&fault) else { return Vec::new() };
-        let count = 1 + strength.per_mille / 100;
-        let chance = self.world.chance();
-        let time = |number: u32| {
-            let name = format!("{} {number}", fault.name());
-            let at = chance.between(100, self.plan.healed_at_ms.min(10_000), "time of fault", &name);
-            (
-                Duration::from_millis(at),
-                Duration::from_millis(chance.between(50, strength.max_ms, "length of fault", &name)),
-            )
+        let milliseconds = Duration::from_millis;
+        let mut times: Vec<Timed> = match &self.plan.strikes {
+            Some(strikes) => strikes
+                .iter()
+                .filter(|strike| strike.fault == fault)
+                .filter_map(|strike| Some((strike, strike.at_ms?)))
+                .map(|(strike, at)| Timed {
+                    at: milliseconds(at),
+                    length: milliseconds(strike.length_ms),
+                    number: strike.nth,
+                })
+                .collect(),
+            None => (0..=strength.per_mille / 100).map(|number| self.draw_time(fault, strength, number)).collect(),
         };
-        let mut times: Vec<(Duration, Duration)> = (0..count).map(time).collect();
         times.sort_unstable();
+        for Timed { at, length, number } in &times {
+            let milliseconds = |span: &Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+            let (at_ms, length_ms) = (Some(milliseconds(at)), milliseconds(length));
+            self.script.note_timed(Strike { fault, whom: String::new(), nth: *number, at_ms, length_ms });
+        }
         times
+    }
+
+    fn draw_time(&self, fault: Fault, strength: &Strength, number: u32) -> Timed {
+        let chance = self.world.chance();
+        let name = format!("{} {number}", fault.name());
+        let at = chance.between(100, self.plan.healed_at_ms.min(10_000), "time of fault", &name);
+        let length = chance.between(50, strength.max_ms, "length of fault", &name);
+        Timed { at: Duration::from_millis(at), length: Duration::from_millis(length), number }
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use simulator::broker::Model;
-use simulator::orders::Profile;
+use simulator::orders::bugs::Bug;
+use simulator::orders::{KeptPlan, Plan, Profile};
 
 /// Runs the order system in virtual time over models of brokers, and breaks what can break.
 #[derive(Debug, Parser)]
@@ -15,7 +16,8 @@ use simulator::orders::Profile;
     after_help = "Exit codes: 0 all passed · 1 a check failed, the command to replay it \
     is printed · 2 usage · 3 nothing was proved (over 5 % of the runs were vacuous), or a stale plan.\n\n\
     Examples:\n  simulator run --seeds 1..1000 --broker any\n  simulator run --seed 40 --broker sqs --save plan.json\n  \
-    simulator replay plan.json --lines\n  simulator run --profile only:http-stale --seeds 1..100"
+    simulator replay plan.json --lines\n  simulator run --profile only:http-stale --seeds 1..100\n  \
+    simulator run --sweep --seed 1 --orders 2 --profile calm\n  simulator run --bug ack-before-commit --broker sqs"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -72,9 +74,34 @@ pub(crate) struct RunOptions {
     /// Prints one JSON object for each seed and one for all.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Writes the plan of the last run that failed, or of the last run, to this file.
+    /// Writes the plan to this file: the least that fails of the first run that failed, or that of the last
+    /// run. A failure is written to `plan-BROKER-SEED.json` unless this says otherwise, with a timeline (.html)
+    /// and a sequence diagram (.mmd) beside it.
     #[arg(long, value_name = "PLAN.json")]
     pub(crate) save: Option<PathBuf>,
+    /// Most runs to find the least that fails; 0: the plan as it was drawn.
+    #[arg(long, default_value_t = 2_000, value_name = "RUNS")]
+    pub(crate) shrink_runs: u32,
+    /// Crashes the run of one seed at each of its calls, before and after: "N of N points survived".
+    #[arg(long)]
+    pub(crate) sweep: bool,
+    /// Plants a bug, to see what a failure looks like.
+    #[arg(long, value_parser = bug)]
+    pub(crate) bug: Option<Bug>,
+}
+
+impl RunOptions {
+    /// Where the plan of a failure goes.
+    pub(crate) fn plan_path(&self, plan: &Plan) -> PathBuf {
+        self.save.clone().unwrap_or_else(|| format!("plan-{}-{}.json", plan.broker, plan.seed).into())
+    }
+}
+
+fn bug(text: &str) -> Result<Bug, String> {
+    KeptPlan::named(text).ok_or_else(|| {
+        let known: Vec<String> = Bug::ALL.iter().map(|bug| bug.name().replace(' ', "-")).collect();
+        format!("bugs: {}", known.join(" "))
+    })
 }
 
 /// One broker or all.

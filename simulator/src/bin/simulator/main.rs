@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `cli` | what can be asked for |
 //! | `sweep` | many seeds, one line or object each |
+//! | `failure` | the least plan that fails, its story and pictures |
+//! | `crashes` | one run, crashed at every call |
 //! | `replay` | a stored plan |
 //! | `doctor` | whether the simulator itself is to be believed |
 //! | `bugs` | whether planted bugs are found |
@@ -12,7 +14,9 @@
 mod bench;
 mod bugs;
 mod cli;
+mod crashes;
 mod doctor;
+mod failure;
 mod replay;
 mod sweep;
 
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
     // A scenario that panics is a verdict with its text, and no business of the terminal's.
     std::panic::set_hook(Box::new(|_| {}));
     match Cli::parse().command {
+        Command::Run(options) if options.sweep => crashes::sweep(&options),
         Command::Run(options) => sweep::run(&options),
         Command::Replay { plan, json, lines } => replay::replay(&plan, json, lines),
         Command::Doctor => doctor::doctor(),

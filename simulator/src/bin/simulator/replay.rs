@@ -1,75 +1,47 @@
 //! A stored plan: run again, and only believed when it is the same run.
 
-use std::fs;
-use std::io;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
-use serde::{Deserialize, Serialize};
-use simulator::orders::{Plan, Report, run, run_with_lines};
+use simulator::orders::{KeptPlan, cause};
 
 use crate::sweep::object;
 use crate::{FAILED, PROVED_NOTHING};
 
-/// A plan with the hash of the run it made.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Stored {
-    hash: String,
-    plan: Plan,
-}
-
-impl Stored {
-    pub(crate) fn of(plan: Plan, report: &Report) -> Self {
-        Self { hash: report.hash.clone(), plan }
-    }
-}
-
-pub(crate) fn save(path: &Path, stored: &Stored) -> io::Result<()> {
-    fs::write(path, serde_json::to_string_pretty(stored)? + "\n")
-}
-
 pub(crate) fn replay(path: &Path, is_json: bool, with_lines: bool) -> ExitCode {
-    let stored = fs::read(path).map_err(|error| error.to_string());
-    let stored =
-        stored.and_then(|text| serde_json::from_slice::<Stored>(&text).map_err(|error| format!("stale plan: {error}")));
-    let Stored { hash, plan } = match stored {
-        Ok(stored) => stored,
+    let kept = match KeptPlan::read(path) {
+        Ok(kept) => kept,
         Err(error) => {
-            eprintln!("simulator: {}: {error}", path.display());
-            return ExitCode::from(if error.starts_with("stale") { PROVED_NOTHING } else { 2 });
+            let is_stale = error.kind() == ErrorKind::InvalidData;
+            eprintln!("simulator: {}: {}{error}", path.display(), if is_stale { "stale plan: " } else { "" });
+            return ExitCode::from(if is_stale { PROVED_NOTHING } else { 2 });
         }
     };
-    let ran = if with_lines { run_with_lines(&plan) } else { run(&plan) };
-    let report = match ran {
+    let report = match kept.replay(true) {
         Ok(report) => report,
         Err(stale) => {
             eprintln!("simulator: {}: {stale}", path.display());
             return ExitCode::from(PROVED_NOTHING);
         }
     };
-    for (_, line) in &report.lines {
-        println!("{line}");
+    if with_lines {
+        report.chronicle.iter().for_each(|event| println!("{event}"));
     }
     if is_json {
-        println!("{}", object(&report, &plan));
+        println!("{}", object(&report, &kept.plan));
+    } else if let Some(cause) = cause(&kept.plan, &report) {
+        println!("seed {} on {} fails:\n{cause}", kept.plan.seed, kept.plan.broker);
     }
-    let failure = report.failure();
-    if let Some((check, why)) = failure {
-        println!("seed {} on {}: {check}: {why}", plan.seed, plan.broker);
-    }
-    if report.hash != hash {
-        eprintln!(
-            "simulator: {}: stale plan: it made {hash} when it was stored and makes {} now",
-            path.display(),
-            report.hash
-        );
+    if let Err(stale) = kept.matches(&report) {
+        eprintln!("simulator: {}: {stale}", path.display());
         return ExitCode::from(PROVED_NOTHING);
     }
-    match failure {
-        Some(_) => ExitCode::from(FAILED),
-        None => {
-            println!("passed: {} events in {} ms of virtual time", report.events, report.virtual_ms);
-            ExitCode::SUCCESS
-        }
+    if report.failure().is_some() {
+        return ExitCode::from(FAILED);
     }
+    if !is_json {
+        println!("passed: {} events in {} ms of virtual time", report.events, report.virtual_ms);
+    }
+    ExitCode::SUCCESS
 }

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use simulator::broker::Model;
-use simulator::orders::{Fault, Plan, Report, run as run_plan};
+use simulator::orders::{Fault, KeptPlan, Plan, Report, run_as};
 
 use crate::cli::RunOptions;
-use crate::replay::{Stored, save};
+use crate::failure;
 use crate::{FAILED, PROVED_NOTHING};
 
 /// Most vacuous runs of a hundred for a sweep to prove something.
@@ -31,10 +31,11 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
     let runs: Vec<(u64, Model)> = runs.collect();
     let bar = bar(runs.len() as u64);
     let mut totals = Totals::default();
-    let mut worst = None;
+    let mut first_failed = None;
+    let mut last = None;
     for (seed, model) in runs {
         let plan = Plan::draw(seed, model, options.profile, options.orders);
-        let Ok(report) = run_plan(&plan) else { continue };
+        let Ok(report) = run_as(&plan, options.bug) else { continue };
         let verdict = report.verdict(&plan);
         totals.add(verdict, &report);
         if options.json {
@@ -43,20 +44,31 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
         if let Some((check, why)) = report.failure() {
             let command = command(&plan, options);
             if !options.json {
-                bar.suspend(|| println!("seed {seed} on {}: {check}: {why}\n  replay: {command}", model.name()));
+                bar.suspend(|| println!("seed {seed} on {}: {check}: {why}\n  again: {command}", model.name()));
             }
             bar.set_message(format!("worst: seed {seed} on {}: {check}", model.name()));
-            worst = Some((plan, report));
-        } else if worst.as_ref().is_none_or(|(_, report)| report.failure().is_none()) {
-            worst = Some((plan, report));
+            first_failed.get_or_insert_with(|| plan.clone());
         }
+        last = Some((plan, report));
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if let (Some(path), Some((plan, report))) = (&options.save, worst)
-        && let Err(error) = save(path, &Stored::of(plan, &report))
-    {
-        eprintln!("simulator: {}: {error}", path.display());
+    match (first_failed, &options.save, last) {
+        (Some(plan), _, _) => {
+            let path = options.plan_path(&plan);
+            match failure::tell(&plan, options.bug, options.shrink_runs, &path) {
+                Ok(Some(told)) if options.json => println!("{}", told.object()),
+                Ok(Some(told)) => told.print(),
+                Ok(None) => {}
+                Err(error) => eprintln!("simulator: {}: {error}", path.display()),
+            }
+        }
+        (None, Some(path), Some((plan, report))) => {
+            if let Err(error) = KeptPlan::of(plan, options.bug, &report).write(path) {
+                eprintln!("simulator: {}: {error}", path.display());
+            }
+        }
+        (None, _, _) => {}
     }
     totals.tell(options.json)
 }
@@ -115,15 +127,17 @@ pub(crate) fn object(report: &Report, plan: &Plan) -> Value {
 
 fn command(plan: &Plan, options: &RunOptions) -> String {
     format!(
-        "simulator run --seed {} --broker {} --profile {} --orders {}",
+        "simulator run --seed {} --broker {} --profile {} --orders {}{}",
         plan.seed,
         plan.broker,
         options.profile.name(),
-        options.orders
+        options.orders,
+        options.bug.map(|bug| format!(" --bug {}", bug.name().replace(' ', "-"))).unwrap_or_default()
     )
 }
 
-fn bar(count: u64) -> ProgressBar {
+/// How far it is, on a terminal.
+pub(crate) fn bar(count: u64) -> ProgressBar {
     // Hidden by itself where there is no terminal.
     let bar = ProgressBar::new(count);
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} {msg}");

@@ -1,0 +1,87 @@
+//! A plan on disk: what it shows, what run it made, and whether it still does.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::bugs::Bug;
+use super::plan::Plan;
+use super::report::{Report, StalePlan, run_as, run_kept};
+
+/// A plan as it is stored and replayed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptPlan {
+    /// What it shows, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub about: String,
+    /// The [hash](Report::hash) of the run it made; `None` in a plan that outlives changes of the code: then
+    /// everything that is written in it has to happen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// The planted bug, by [name](Self::named).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bug: Option<String>,
+    /// The plan.
+    pub plan: Plan,
+}
+
+impl KeptPlan {
+    /// A plan with the run it made.
+    #[must_use]
+    pub fn of(plan: Plan, bug: Option<Bug>, report: &Report) -> Self {
+        let bug = bug.map(|bug| bug.name().replace(' ', "-"));
+        Self { about: String::new(), hash: Some(report.hash.clone()), bug, plan }
+    }
+
+    /// The bug of that name, with `-` for blanks.
+    #[must_use]
+    pub fn named(bug: &str) -> Option<Bug> {
+        Bug::ALL.into_iter().find(|known| known.name().replace(' ', "-") == bug)
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Those of reading it; a file that is no plan of this version is
+    /// [`InvalidData`](io::ErrorKind::InvalidData).
+    pub fn read(path: &Path) -> io::Result<Self> {
+        Ok(serde_json::from_slice(&fs::read(path)?)?)
+    }
+
+    /// Writes a file.
+    ///
+    /// # Errors
+    /// Those of writing it.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        fs::write(path, serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// Runs it, and keeps everything that happened if `is_kept`.
+    ///
+    /// # Errors
+    /// [`StalePlan`] when this program cannot run it as it was meant.
+    pub fn replay(&self, is_kept: bool) -> Result<Report, StalePlan> {
+        let named = |name: &String| Self::named(name).ok_or_else(|| StalePlan(format!("there is no bug `{name}`")));
+        let bug = self.bug.as_ref().map(named).transpose()?;
+        if is_kept { run_kept(&self.plan, bug) } else { run_as(&self.plan, bug) }
+    }
+
+    /// Whether `report` is of the run that was meant.
+    ///
+    /// # Errors
+    /// [`StalePlan`] with the difference when it is not.
+    pub fn matches(&self, report: &Report) -> Result<(), StalePlan> {
+        if let [first, ..] = report.unmet.as_slice() {
+            let text = format!("{} of the faults written in it did not happen: {first}", report.unmet.len());
+            return Err(StalePlan(text));
+        }
+        match &self.hash {
+            Some(hash) if *hash != report.hash => {
+                Err(StalePlan(format!("it made {hash} when it was stored and makes {} now", report.hash)))
+            }
+            _ => Ok(()),
+        }
+    }
+}

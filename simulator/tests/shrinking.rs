@@ -1,0 +1,145 @@
+//! A failure is cut down to what it takes, told in a few lines and drawn; planted bugs show that the right
+//! fault is named.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use simulator::broker::Model;
+use simulator::orders::bugs::Bug;
+use simulator::orders::{
+    Cause, Fault, KeptPlan, Plan, Profile, Shrunk, cause, concrete, run, run_as, run_kept, sequence, shrink, timeline,
+};
+
+const RUNS_MAX: u32 = 600;
+
+/// The least plan of the first swarm seed with which `bug` fails on `model`.
+fn least(bug: Bug, model: Model) -> (Shrunk, Cause) {
+    let mut plans = (1..200).map(|seed| Plan::draw(seed, model, Profile::Swarm, 3));
+    let fails = |plan: &Plan| run_as(plan, Some(bug)).expect("a plan of today").failure().is_some();
+    let plan = plans.find(fails).expect("it is found");
+    let shrunk = shrink(&plan, Some(bug), RUNS_MAX, &mut |_, _| {}).expect("it fails");
+    let report = run_kept(&shrunk.plan, Some(bug)).expect("a plan of today");
+    let cause = cause(&shrunk.plan, &report).expect("it fails");
+    (shrunk, cause)
+}
+
+#[test]
+fn a_run_written_down_fault_by_fault_is_the_same_run() {
+    for model in Model::ALL {
+        for seed in 1..3 {
+            let drawn = Plan::draw(seed, model, Profile::Nightmare, 2);
+            let kept = run_kept(&drawn, None).expect("a plan of today");
+            let written = concrete(&drawn, &kept);
+            assert!(written.strikes.as_ref().is_some_and(|strikes| strikes.len() > 10));
+            let again = run(&written).expect("a plan of today");
+            assert_eq!((again.hash, again.unmet), (kept.hash, Vec::new()), "seed {seed} on {}", model.name());
+        }
+    }
+}
+
+#[test]
+fn a_shrunk_plan_names_what_a_planted_bug_needs_and_no_more() {
+    let cases: [(Bug, Model, &[Fault]); 3] = [
+        (Bug::NoDeadLetter, Model::RabbitMq, &[Fault::Poison, Fault::Truncated]),
+        (Bug::AckBeforeCommit, Model::Sqs, &[]),
+        (Bug::AnswerBeforeSync, Model::Kafka, &[]),
+    ];
+    for (bug, model, faults) in cases {
+        let (shrunk, cause) = least(bug, model);
+        let needs = shrunk.needs();
+        let plan = &shrunk.plan;
+        let strikes = plan.strikes.as_ref().expect("it is written down");
+        assert!(shrunk.is_minimal, "{needs}");
+        assert!(plan.orders.len() <= 1, "{needs}");
+        match faults {
+            [] => assert_eq!((strikes.len(), plan.crashes.len()), (0, 1), "a crash and nothing else: {needs}"),
+            _ => {
+                assert_eq!((strikes.len(), plan.crashes.len()), (1, 0), "one fault and nothing else: {needs}");
+                assert!(faults.contains(&strikes[0].fault), "{needs}");
+            }
+        }
+        let story = cause.to_string();
+        let marked = story.lines().filter(|line| line.starts_with('!')).count();
+        assert_eq!(marked, 1, "the one fault is told of:\n{story}");
+        assert!((3..15).contains(&story.lines().count()), "about ten lines:\n{story}");
+        assert!(story.lines().last().is_some_and(|last| last.contains(&shrunk.check)), "{story}");
+        assert!(run(plan).expect("a plan of today").failure().is_none(), "the honest services survive it");
+    }
+}
+
+#[test]
+fn where_two_faults_are_needed_neither_alone_fails() {
+    let (shrunk, _) = least(Bug::AckBeforeDeadLetter, Model::Sqs);
+    assert!(shrunk.needs().contains("neither alone fails"), "{}", shrunk.needs());
+    let strikes = shrunk.plan.strikes.clone().expect("it is written down");
+    assert_eq!(strikes.len(), 2, "what nobody can read, and a publish that fails: {strikes:?}");
+    for strike in strikes {
+        let alone = Plan { strikes: Some(vec![strike]), ..shrunk.plan.clone() };
+        let report = run_kept(&alone, Some(Bug::AckBeforeDeadLetter)).expect("a plan of today");
+        assert_eq!(report.failure(), None);
+    }
+}
+
+#[test]
+fn the_bound_on_runs_is_kept_and_told() {
+    let plan = (1..200).map(|seed| Plan::draw(seed, Model::Sqs, Profile::Swarm, 4));
+    let mut shrunk = plan.filter_map(|plan| shrink(&plan, Some(Bug::AckBeforeCommit), 5, &mut |_, _| {}));
+    let shrunk = shrunk.next().expect("it is found");
+    assert_eq!((shrunk.run_count, shrunk.is_minimal), (5, false));
+    assert!(shrunk.needs().contains("the bound of 5 runs"), "{}", shrunk.needs());
+}
+
+#[test]
+fn pictures_need_nothing_from_elsewhere_and_show_the_fault() {
+    let (shrunk, cause) = least(Bug::PublishAndForget, Model::SqsFifo);
+    assert!(shrunk.needs().starts_with("needs: publish-"), "{}", shrunk.needs());
+    let report = run_kept(&shrunk.plan, Some(Bug::PublishAndForget)).expect("a plan of today");
+    let page = timeline("a <title>", &shrunk.needs(), &cause, &report.chronicle);
+    assert!(page.contains("<h1>a &lt;title&gt;</h1>") && page.ends_with("</html>\n"));
+    assert!(!["src=", "href=", "url(", "@import"].iter().any(|word| page.contains(word)), "nothing is fetched");
+    assert_eq!(page.matches("<tr class=fault>").count(), 1);
+    assert_eq!(page.matches("<tr class=").count(), report.chronicle.len(), "a row for everything");
+    let diagram = sequence(&cause);
+    assert!(diagram.starts_with("sequenceDiagram\n") && diagram.contains("⚡ publish-"), "{diagram}");
+}
+
+fn simulator(directory: &std::path::Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_simulator"));
+    command.current_dir(directory).args(arguments).output().expect("it starts")
+}
+
+#[test]
+fn a_failed_run_leaves_the_least_plan_its_story_and_its_pictures() {
+    let directory = tempfile::tempdir().unwrap();
+    let run =
+        ["run", "--seeds", "1..20", "--orders", "3", "--broker", "sqs", "--bug", "no-dead-letter", "--save", "p.json"];
+    let output = simulator(directory.path(), &run);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in ["needs: ", "everything passes", "dead letters accounted for", "simulator replay p.json"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    for file in ["p.json", "p.html", "p.mmd"] {
+        assert!(directory.path().join(file).exists(), "{file}");
+    }
+    let replayed = simulator(directory.path(), &["replay", "p.json"]);
+    let said = String::from_utf8_lossy(&replayed.stdout).into_owned();
+    assert_eq!(replayed.status.code(), Some(1), "{said}");
+    assert!(said.contains("= dead letters accounted for"), "{said}");
+
+    // The same fault of a message that never was: no run shows what this plan says.
+    let path = directory.path().join("p.json");
+    let mut kept = KeptPlan::read(&path).unwrap();
+    kept.hash = None;
+    let strikes = kept.plan.strikes.as_mut().expect("it is written down");
+    let mut other = strikes[0].clone();
+    (other.fault, other.whom, other.at_ms) = (Fault::PublishLost, "message 99 of order 1".to_owned(), None);
+    strikes.push(other);
+    kept.write(&path).unwrap();
+    let stale = simulator(directory.path(), &["replay", "p.json"]);
+    let said = String::from_utf8_lossy(&stale.stderr).into_owned();
+    assert_eq!(stale.status.code(), Some(3), "{said}");
+    assert!(said.contains("stale plan") && said.contains("message 99 of order 1"), "{said}");
+    fs::remove_file(path).unwrap();
+    assert_eq!(simulator(directory.path(), &["replay", "p.json"]).status.code(), Some(2), "no such file is usage");
+}
