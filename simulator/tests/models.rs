@@ -131,7 +131,9 @@ fn complaints(model: &[Line], broker: &[Line], listed: &[&Difference]) -> Vec<St
         }
         let names = [about.as_str(), of_model.as_str(), of_broker.as_str()];
         match listed.iter().find(|difference| names.contains(&difference.about)) {
-            Some(difference) => drop(used.insert(difference.about)),
+            Some(difference) => {
+                used.insert(difference.about);
+            }
             None => found.push(format!("{about}: the model says `{of_model}`, the broker `{of_broker}`")),
         }
     }
