@@ -75,7 +75,7 @@ fn where_two_faults_are_needed_neither_alone_fails() {
     for strike in strikes {
         let alone = Plan { strikes: Some(vec![strike]), ..shrunk.plan.clone() };
         let report = run_kept(&alone, Some(Bug::AckBeforeDeadLetter)).expect("a plan of today");
-        assert_eq!(report.failure(), None);
+        assert_ne!(report.failure().map(|(check, _)| check), Some(shrunk.check.as_str()), "one is not enough");
     }
 }
 
