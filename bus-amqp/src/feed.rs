@@ -43,13 +43,16 @@ pub(crate) async fn feed(consumer: Arc<Consumer>) {
         };
         let error = match subscribed {
             Err(error) => error,
-            Ok((line, stream)) => {
-                let end = pump(&consumer, &line, stream).await;
+            Ok((line, mut stream)) => {
+                let end = pump(&consumer, &line, &mut stream).await;
                 // Nothing of this channel can be settled from here on; the server gives it back.
                 consumer.lose();
                 match end {
                     End::Closed => {
                         say_goodbye(&consumer, &line).await;
+                        // Not before: a subscription that is dropped is cancelled in the background, and the client
+                        // takes a channel that closes meanwhile for a failure of the whole connection.
+                        drop(stream);
                         break;
                     }
                     End::Lost(error) => {
@@ -105,7 +108,7 @@ async fn subscribe(consumer: &Arc<Consumer>) -> Result<(Line, Stream)> {
     Ok((line, stream))
 }
 
-async fn pump(consumer: &Arc<Consumer>, line: &Line, mut stream: Stream) -> End {
+async fn pump(consumer: &Arc<Consumer>, line: &Line, stream: &mut Stream) -> End {
     let mut is_cancelled = false;
     // The stream tells of its end once, which may be together with its last deliveries.
     let mut end = None;
@@ -129,7 +132,7 @@ async fn pump(consumer: &Arc<Consumer>, line: &Line, mut stream: Stream) -> End 
                     if !purges.is_empty() {
                         // What was sent before the queue was emptied has come when this is answered.
                         round_trip(consumer, &line.channel).await;
-                        end = take_in_all(consumer, &mut stream, Vec::new());
+                        end = take_in_all(consumer, stream, Vec::new());
                         consumer.purge_buffer();
                     }
                     continue;
@@ -139,7 +142,7 @@ async fn pump(consumer: &Arc<Consumer>, line: &Line, mut stream: Stream) -> End 
         };
         match next {
             Some(Ok(delivery)) => {
-                end = take_in_all(consumer, &mut stream, vec![delivery]);
+                end = take_in_all(consumer, stream, vec![delivery]);
                 consumer.changed.notify_waiters();
                 if is_cancelled {
                     consumer.give_back_all();

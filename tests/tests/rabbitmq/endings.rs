@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bus::{Bus, ErrorKind, Receiver, ReceiverExt as _, SettleOutcome, SubscribeOptions, Token};
+use futures_util::future::join_all;
 use tests::brokers::{Proxy, Server};
 
 use crate::scene::{ack, body, bus, declared, in_time, open, publish, receiver, receiver_of, take};
@@ -118,4 +119,26 @@ pub(crate) async fn what_is_held_beyond_the_consumer_timeout_is_lost_and_comes_a
     .await;
     assert_eq!(bus.state(), bus::BusState::Up);
     in_time("it closes", stopped.close()).await;
+}
+
+/// The client cancels a subscription that is dropped in the background, and takes a channel that is
+/// closing by then for a failure of the connection, which everybody shares.
+pub(crate) async fn receivers_that_come_and_go_leave_the_connection_to_the_others() {
+    let bus = bus("").await;
+    let (quiet, busy) = (declared(&bus, "quiet").await, declared(&bus, "busy").await);
+    let holder = receiver(&bus, &quiet).await;
+    publish(&bus, &quiet, &["held"]).await;
+    let held = take(&holder, 1).await;
+    publish(&bus, &busy, &["1", "2", "3", "4", "5", "6", "7", "8"]).await;
+    let coming_and_going = async || {
+        for _ in 0..1000 {
+            let one = SubscribeOptions { prefetch_count_max: 1, ..SubscribeOptions::default() };
+            let receiver = receiver_of(&bus, &busy, one).await;
+            let _comes_again = take(&receiver, 1).await;
+            receiver.close().await;
+        }
+    };
+    join_all((0..8).map(|_| coming_and_going())).await;
+    let outcome = holder.settle(held.into_iter().map(bus::Delivery::ack).collect()).await;
+    assert!(matches!(outcome[..], [SettleOutcome::Sent]), "its connection was lost meanwhile: {outcome:?}");
 }

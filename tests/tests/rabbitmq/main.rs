@@ -29,6 +29,7 @@ fn main() -> ExitCode {
             endings::a_dropped_bus_gives_back_what_it_had_and_closes_its_connections,
             endings::every_stopped_receiver_learns_that_its_connection_is_lost,
             endings::what_is_held_beyond_the_consumer_timeout_is_lost_and_comes_again_to_the_same_receiver,
+            endings::receivers_that_come_and_go_leave_the_connection_to_the_others,
             encrypted::amqps_trusts_the_authority_it_was_told_and_no_other,
             flow::the_recorded_flow_runs_in_one_process_with_foreign_messages_among_it,
             flow::the_recorded_flow_runs_in_two_processes_with_foreign_messages_among_it,
