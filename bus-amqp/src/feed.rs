@@ -62,6 +62,11 @@ pub(crate) async fn feed(consumer: Arc<Consumer>) {
                 }
             }
         };
+        if consumer.stopping.is_cancelled() {
+            // Nothing is received any more, so nothing is taken up again.
+            consumer.shared.link.note_loss(&error).await;
+            break;
+        }
         failure_count += 1;
         tell(&consumer, error).await;
         let entropy = consumer.shared.seams.entropy.as_ref();

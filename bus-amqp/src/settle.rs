@@ -91,7 +91,7 @@ fn target(consumer: &Consumer, verdict: Verdict, mut message: Message, received_
             To::DeadLetters(message)
         }
         Verdict::Nack { after } => To::Wait { message, received_before, after },
-        Verdict::Ack => To::Wait { message, received_before, after: Duration::ZERO },
+        Verdict::Ack => unreachable!("acknowledged before"),
     }
 }
 

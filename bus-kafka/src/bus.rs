@@ -201,7 +201,9 @@ impl Bus for KafkaBus {
         shared.closing.cancel();
         let consumers = std::mem::take(&mut *self.consumers.lock().unwrap_or_else(PoisonError::into_inner));
         let consumers: Vec<Arc<Consumer>> = consumers.iter().filter_map(Weak::upgrade).collect();
-        let members: Vec<Arc<Member>> = self.members().values().filter_map(Weak::upgrade).collect();
+        let mut members: Vec<Arc<Member>> = self.members().values().filter_map(Weak::upgrade).collect();
+        // Those that another took the place of may still have something to commit.
+        members.extend(consumers.iter().map(|consumer| Arc::clone(&consumer.member)));
         consumers.iter().for_each(|consumer| consumer.part());
         let publisher = Arc::clone(shared);
         let finishing = async {

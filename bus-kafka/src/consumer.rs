@@ -97,18 +97,23 @@ impl Receiver for KafkaReceiver {
         loop {
             // Made before the look, so that nothing between the look and the wait is missed.
             let changed = member.changed.notified();
+            if consumer.is_stopped() {
+                return Err(Error::new(ErrorKind::Closed, "receive", "this receiver was stopped"));
+            }
+            // Before anything more is handed out: effects of a refused member would go to another store.
+            if member.is_leaving() {
+                let left = Error::new(ErrorKind::Closed, "receive", "this member has left its group for good");
+                return Err(match member.take_failure() {
+                    Some(refusal) => left.caused_by(refusal),
+                    None => left,
+                });
+            }
             if consumer.hand_out(max, into) {
                 member.moved_out();
                 return Ok(());
             }
-            if consumer.is_stopped() {
-                return Err(Error::new(ErrorKind::Closed, "receive", "this receiver was stopped"));
-            }
             if let Some(failure) = member.take_failure() {
                 return Err(failure);
-            }
-            if member.is_leaving() {
-                return Err(Error::new(ErrorKind::Closed, "receive", "this member has left its group for good"));
             }
             let due = member.hand().next_due();
             tokio::select! {

@@ -139,8 +139,12 @@ impl Topics {
     async fn wait_for(&self, destination: &Destination) -> Result<Topic> {
         let looking = async {
             loop {
-                if let Some(topic) = self.look_up(destination, "declare").await? {
-                    return Ok(topic);
+                match self.look_up(destination, "declare").await {
+                    Ok(Some(topic)) => return Ok(topic),
+                    Ok(None) => {}
+                    // It exists, and a partition has no leader yet.
+                    Err(error) if error.kind() == ErrorKind::Unavailable => {}
+                    Err(error) => return Err(error),
                 }
                 // The brokers tell nobody when they have agreed on a leader.
                 self.seams.clock.sleep(CREATION_LOOK_PAUSE).await;

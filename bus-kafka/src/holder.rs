@@ -4,7 +4,9 @@
 //! a group that keep their effects in different stores cannot promise it, and nobody else could notice.
 //! The option `holder` names the store; it travels in the client id, which the group shows for every
 //! member, also to `kafka-consumer-groups --members`. Whoever becomes a member looks at the others
-//! before it takes anything, and leaves when one of them has another holder.
+//! before it takes anything, where they can be seen, and leaves when one of them has another holder.
+//! librdkafka asks every broker for its groups, so while one is down the others cannot be seen: then a
+//! member warns, stays and looks again.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -26,7 +28,7 @@ use crate::{error, topology};
 
 const CLIENT: &str = "bus-kafka";
 /// A member that could not see the others looks again so often.
-const LOOK_PAUSE: Duration = Duration::from_secs(5);
+const NEXT_LOOK_PAUSE: Duration = Duration::from_secs(5);
 /// How long such a second look may keep the polling thread.
 const LOOK_MAX: Duration = Duration::from_secs(1);
 
@@ -84,18 +86,23 @@ pub(crate) async fn claim(shared: &Shared, subscription: &Subscription) -> Resul
     let seen = match asked {
         Ok(seen) => seen,
         Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
-        Err(_) => return Ok(()),
+        Err(error) => {
+            warn!(%error, group = %subscription, "the members of the group cannot be seen; joining, and looking again");
+            return Ok(());
+        }
     };
     if let Some(refusal) = refused(&seen, subscription, &own, shared.options.session) {
         return Err(refusal);
     }
     if seen.member_count == 0 {
-        let offsets = committed(shared, subscription).await.unwrap_or_else(|error| error.to_string());
-        if offsets.is_empty() {
-            return Ok(());
+        match committed(shared, subscription).await {
+            Ok(offsets) if offsets.is_empty() => {}
+            Ok(offsets) => info!(event = "group_taken_over", group = %subscription, store = own, offsets,
+                "taking over a group without members: should another store have had it, this one knows nothing of what \
+                 that did before these offsets"),
+            Err(error) => warn!(%error, group = %subscription, store = own,
+                "joining a group without members whose offsets cannot be read"),
         }
-        info!(event = "group_taken_over", group = %subscription, store = own, offsets,
-            "taking over a group without members: this store knows nothing of what another did before these offsets");
     }
     Ok(())
 }
@@ -154,7 +161,7 @@ pub(crate) struct NextLook(Moment);
 
 impl NextLook {
     pub(crate) fn after(now: Moment) -> Self {
-        Self(now + LOOK_PAUSE)
+        Self(now + NEXT_LOOK_PAUSE)
     }
 
     /// One that has partitions and has not seen the others owes the look.

@@ -26,8 +26,9 @@
 //! * **Rebalances** are cooperative. A partition that is taken away is drained for a bounded time,
 //!   committed inside the callback, and fenced: what is still in hand is `LeaseLost` and told.
 //! * **One store.** The option `holder` names the store that keeps the effects. A group takes members of
-//!   one holder only: `subscribe` answers `Conflict` while one of another is live, and a receiver whose
-//!   member comes back to such a group, after its session had ended, is `Closed`.
+//!   one holder only: `subscribe` answers `Conflict` while one of another is seen to be live, and a receiver whose
+//!   member comes back to such a group, after its session had ended, is `Closed`. Where the members cannot be seen
+//!   (no right to describe the group, or any broker of the cluster down) a member warns, stays and looks again.
 //! * **A nack** keeps the message here, and its key behind it, until its delay has passed. A process
 //!   that ends cuts the delay short: the next one gets the message at once.
 //! * **Dead letters** are produced to `<destination>-dlq` and confirmed before the offset passes.

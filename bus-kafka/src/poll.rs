@@ -52,7 +52,9 @@ impl Member {
             next_look.take(self, &consumer, now);
             if now >= commit_at {
                 commit_at = now + COMMIT_PAUSE;
-                self.commit(&consumer, &self.positions(&mut self.hand(), None), CommitMode::Async);
+                // A statement of its own: the hand is not held while that is sent.
+                let positions = self.positions(&mut self.hand(), None);
+                self.commit(&consumer, &positions, CommitMode::Async);
             }
             if is_idle {
                 self.bell.wait(LOOK_PAUSE);
@@ -65,6 +67,8 @@ impl Member {
             partitions.into_iter().for_each(|partition| hand.forget(partition));
             last
         };
+        // Receivers are still there when the member was refused.
+        self.lost.notify_waiters();
         self.commit(&consumer, &last, CommitMode::Sync);
         // Leaves the group, and serves its last callbacks meanwhile.
         drop(consumer);

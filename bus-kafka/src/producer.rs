@@ -178,6 +178,8 @@ impl Publisher {
                 under_way.answer(place, PublishOutcome::Refused(error));
             }
         }
+        // Whoever closes or replaces it is to hold it last: dropped, it answers what is left.
+        drop(producer);
         under_way.answers().await
     }
 

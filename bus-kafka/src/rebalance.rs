@@ -62,6 +62,10 @@ impl Member {
         if !self.may_stay(consumer, ANSWER_MAX) {
             return;
         }
+        if partitions.is_empty() && self.hand().windows().next().is_none() {
+            // Nothing tells a member without partitions that the group went on without it: it looks again.
+            self.is_new.store(true, Ordering::Relaxed);
+        }
         let mut left = BTreeMap::new();
         if !partitions.is_empty() {
             match consumer.committed_offsets(list.clone(), COMMITTED_MAX) {

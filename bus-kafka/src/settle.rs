@@ -55,7 +55,8 @@ pub(crate) async fn settle(consumer: &Consumer, batch: Vec<Settlement>) -> Vec<S
                     let due = (!after.is_zero()).then(|| now + after);
                     hand.give_back(consumer.reader, token, due)
                 }
-                Verdict::Ack | Verdict::Reject { .. } => hand.settle(consumer.reader, token),
+                Verdict::Ack => hand.settle(consumer.reader, token),
+                Verdict::Reject { .. } => unreachable!("set apart before"),
             };
             outcomes.push(if was_ours { SettleOutcome::Sent } else { SettleOutcome::LeaseLost });
         }

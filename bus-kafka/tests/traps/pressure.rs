@@ -11,10 +11,10 @@ use crate::cluster::{Cluster, close, declare, outgoing, receiver, take};
 async fn a_full_queue_makes_a_publish_wait_and_refuses_nothing() {
     let cluster = Cluster::start();
     let topic = cluster.topic("full", 4);
-    let bus = cluster.bus("");
+    let bus = cluster.bus("timeout=5m");
     declare(&bus, &topic).await;
     assert!(bus.publish(vec![outgoing(&topic, b"connected")]).await[0].is_accepted());
-    cluster.0.broker_round_trip_time(1, Duration::from_secs(1)).expect("the one there is");
+    cluster.0.broker_round_trip_time(1, Duration::from_millis(200)).expect("the one there is");
     let large = vec![b'x'; 700 * 1024];
     let outcomes = bus.publish((0..120).map(|_| outgoing(&topic, &large)).collect()).await;
     cluster.0.broker_round_trip_time(1, Duration::ZERO).expect("the one there is");

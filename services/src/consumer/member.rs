@@ -14,6 +14,7 @@ use bus::pipeline::{Handler, Pipeline, PipelineState, PipelineStatus};
 use bus::{Bus, Destination, Result, Subscription};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::side_by_side::{Part, side_by_side};
 use crate::wire::{identify_event, identify_order};
@@ -31,6 +32,8 @@ pub struct Member {
 struct Enlisted {
     consumer: Arc<Consumer>,
     number: u64,
+    /// The consumer goes on publishing until it is dropped.
+    _running: TaskTrackerToken,
 }
 
 /// The members of a consumer that are there.
@@ -53,6 +56,7 @@ impl Consumer {
     /// it needs a connection of its own to be a competitor of its own.
     ///
     /// Members may be added while others run, and stopped again. Only what runs counts as ready.
+    /// [`run_with`](Consumer::run_with) waits for each: run it or drop it.
     pub fn member(self: &Arc<Self>, bus: &Arc<dyn Bus>) -> Member {
         let orders = IdempotentReceiver::new(Arc::clone(&self.mailbox), orders::Orders(Arc::clone(self)));
         let orders = self.pipeline(bus, &self.settings.order_queue, Arc::new(orders)).identify_with(identify_order);
@@ -60,7 +64,8 @@ impl Consumer {
         let events = self.pipeline(bus, &self.settings.sync_queue, Arc::new(events)).identify_with(identify_event);
         let pipelines = [orders, events];
         let number = self.members.enlist(pipelines.each_ref().map(Pipeline::status));
-        Member { enlisted: Enlisted { consumer: Arc::clone(self), number }, pipelines }
+        let enlisted = Enlisted { consumer: Arc::clone(self), number, _running: self.members.running.token() };
+        Member { enlisted, pipelines }
     }
 
     fn pipeline(&self, bus: &Arc<dyn Bus>, queue: &Destination, handler: Arc<dyn Handler>) -> Pipeline {
@@ -78,11 +83,13 @@ impl Consumer {
 impl Member {
     /// Receives and processes until `stop`; then drains and gives the rest back.
     ///
+    /// `Ok` says that it has ended, by `stop`, because its bus was closed or because it was refused; not that
+    /// all was settled: what was not comes again. A dropped call gives back what is in hand.
+    ///
     /// # Errors
     /// Whatever kept it from subscribing.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let Self { enlisted, pipelines } = self;
-        let _running = enlisted.consumer.members.running.token();
+        let Self { enlisted: _enlisted, pipelines } = self;
         // When one subscription ends, so does the other: half a member would look like a whole one.
         let stop = stop.child_token();
         let receive = async |pipeline: Pipeline| {
@@ -120,7 +127,12 @@ impl Members {
         if statuses.by_number.is_empty() {
             return Some("no member is there".to_owned());
         }
-        let trouble: Vec<String> = statuses.by_number.values().flatten().filter_map(not_receiving).collect();
+        let is_one_of_many = statuses.by_number.len() > 1;
+        let told = |(number, pipelines): (&u64, &[PipelineStatus; 2])| -> Vec<String> {
+            let whose = if is_one_of_many { format!("member {number}: ") } else { String::new() };
+            pipelines.iter().filter_map(not_receiving).map(|trouble| format!("{whose}{trouble}")).collect()
+        };
+        let trouble: Vec<String> = statuses.by_number.iter().flat_map(told).collect();
         (!trouble.is_empty()).then(|| trouble.join("; "))
     }
 }

@@ -161,7 +161,9 @@ impl Consumer {
 
     /// Receives with `members`, processes, publishes and reconciles until `shutdown`; then drains. When one
     /// of them ends, all do: a consumer that receives with fewer than it was given would look whole. What
-    /// members that run elsewhere cause is published until they have ended too.
+    /// members that run elsewhere cause is published until they have ended too: stop those first.
+    ///
+    /// Runs once: a second call receives nothing and answers `Ok`.
     ///
     /// # Errors
     /// Whatever kept a member from subscribing.

@@ -16,7 +16,7 @@ use super::{Batch, Store, Table, decode, encode};
 pub struct StoreId(Uuid);
 
 impl StoreId {
-    /// The name of `store`, which is drawn when it has none yet.
+    /// The name of `store`, which is drawn when it has none yet. `Ok` says that the name is durable.
     ///
     /// # Errors
     /// As for [`Store::apply`].

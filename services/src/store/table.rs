@@ -158,7 +158,7 @@ impl Range {
         Self(self.0, Bound::Excluded(key.0.clone()))
     }
 
-    /// Whether it lies in `table`, where it begins in it.
+    /// Whether it begins in `table`; no range of ours crosses tables.
     #[must_use]
     pub fn is_of(&self, table: Table) -> bool {
         match &self.0 {

@@ -18,7 +18,7 @@ pub use place::Place;
 pub use process::{Process, Said, said};
 
 /// Longest wait for something that should happen at once; only a broken build ever waits so long.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// The binary, built from what is in the tree now.

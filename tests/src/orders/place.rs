@@ -104,7 +104,7 @@ impl Place {
         while shipped_count < count as u64 {
             self.site
                 .eventually_within(STANDSTILL, "more orders are shipped", async || {
-                    let books = self.site.get(&url).await.unwrap_or_default();
+                    let Some(books) = self.site.get(&url).await else { return false };
                     let before = std::mem::replace(&mut shipped_count, books["shipped"].as_u64().unwrap_or_default());
                     shipped_count > before || shipped_count >= count as u64
                 })

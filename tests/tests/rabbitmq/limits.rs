@@ -15,9 +15,9 @@ pub(crate) async fn a_full_queue_refuses_as_retryable_and_takes_again_when_there
     let mut arguments = FieldTable::default();
     arguments.insert("x-max-length".into(), AMQPValue::LongInt(1));
     arguments.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
-    // It goes with the connection that declared it.
-    let exclusive = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare(destination.as_str().into(), exclusive, arguments).await.expect("declared");
+    // It goes with its last consumer.
+    let temporary = QueueDeclareOptions { auto_delete: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(destination.as_str().into(), temporary, arguments).await.expect("declared");
 
     publish(&bus, &destination, &["1"]).await;
     let outcome = bus.publish(vec![outgoing(&destination, "2")]).await.remove(0);

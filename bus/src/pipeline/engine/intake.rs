@@ -60,7 +60,7 @@ impl Engine<'_> {
             Ok(()) => {}
             Err(closed) if closed.kind() == ErrorKind::Closed => {
                 if self.draining.is_none() {
-                    error!(subscription = %self.pipeline.subscription, "the bus was closed; the pipeline ends");
+                    error!(subscription = %self.pipeline.subscription, error = %closed, "the bus was closed; the pipeline ends");
                     self.drain();
                 }
             }

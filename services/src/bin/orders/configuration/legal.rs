@@ -17,7 +17,7 @@ use tracing_subscriber::filter::LevelFilter;
 const TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// More handlers than this only cost memory.
 const CONCURRENCY_MAX: usize = 4096;
-/// More members than this are more than topics have partitions, and each is a connection.
+/// Each is a connection with threads of its own; topics have four partitions unless told otherwise.
 const MEMBERS_MAX: usize = 64;
 /// A message that fails this often does not need another attempt.
 const ATTEMPTS_MAX: u32 = 1000;
