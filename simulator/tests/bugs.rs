@@ -38,11 +38,12 @@ fn every_bug_is_found_on(model: Model) {
         let found = (1..=SEEDS).find_map(|seed| {
             let plan = plan(seed, model);
             let found = failure(Some(bug), &plan)?;
-            for control in [None, bug.control()] {
-                let failed = controls.entry((control, seed)).or_insert_with(|| failure(control, &plan));
-                assert_eq!(*failed, None, "{control:?} without a bug, seed {seed} on {}", model.name());
-            }
-            Some((seed, found.0))
+            let mut without =
+                |control| controls.entry((control, seed)).or_insert_with(|| failure(control, &plan)).clone();
+            assert_eq!(without(None), None, "the services as they are, seed {seed} on {}", model.name());
+            // Short of a line of defence, some seeds harm a composition that has no bug: they show nothing.
+            let is_the_bugs = bug.control().is_none_or(|control| without(Some(control)).is_none());
+            is_the_bugs.then_some((seed, found.0))
         });
         let (seed, check) = found.unwrap_or_else(|| panic!("{} survives on {}", bug.name(), model.name()));
         println!("{} on {}: seed {seed}, {check}", bug.name(), model.name());

@@ -49,7 +49,7 @@ fn sample(setting: &Declared) -> &'static str {
         "time-zone" => "Etc/UTC",
         "sync-token" => "s3cret",
         "reconcile-every" | "reconcile-grace" | "drain" | "settle" => "250ms",
-        "concurrency" | "attempts" => "3",
+        "concurrency" | "attempts" | "members" => "3",
         "poison" => "park",
         "log" => "warn",
         "log-format" => "json",
