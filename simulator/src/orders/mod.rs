@@ -60,7 +60,7 @@ pub use fault::{Fault, Fired};
 pub use kept::KeptPlan;
 pub use picture::{sequence, timeline};
 pub use plan::{Crash, FORMAT, Plan, Profile, Strength, Strike, Wanted};
-pub use report::{Report, StalePlan, run, run_as, run_kept, run_with_bug};
+pub use report::{Report, StalePlan, run, run_as, run_kept};
 pub use shrink::{Shrunk, shrink};
 pub use sweep::{Point, Swept, crash_everywhere};
 pub use tally::Work;

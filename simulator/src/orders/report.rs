@@ -135,14 +135,6 @@ pub fn run_as(plan: &Plan, bug: Option<Bug>) -> Result<Report, StalePlan> {
     report(plan, bug, false)
 }
 
-/// Runs a plan with a bug planted.
-///
-/// # Errors
-/// As for [`run`].
-pub fn run_with_bug(plan: &Plan, bug: Bug) -> Result<Report, StalePlan> {
-    report(plan, Some(bug), false)
-}
-
 fn report(plan: &Plan, bug: Option<Bug>, keeps_lines: bool) -> Result<Report, StalePlan> {
     if plan.format != FORMAT {
         return Err(StalePlan(format!("it has format {}, this program runs format {FORMAT}", plan.format)));

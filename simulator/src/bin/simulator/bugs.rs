@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use simulator::broker::Model;
 use simulator::orders::bugs::Bug;
-use simulator::orders::{Plan, Profile, run, run_with_bug};
+use simulator::orders::{Plan, Profile, run_as};
 
 use crate::FAILED;
 
@@ -94,8 +94,7 @@ fn hunt(bug: Bug, model: Model, seed_count: u64, controls: &mut Controls) -> Hun
     for seed in 1..=seed_count {
         let honest = controls.pass(None, model, seed);
         let control = bug.control().is_none_or(|control| controls.pass(Some(control), model, seed));
-        let plan = Plan::draw(seed, model, Profile::Swarm, ORDERS);
-        let Ok(report) = run_with_bug(&plan, bug) else { continue };
+        let Ok(report) = run_as(&plan(seed, model), Some(bug)) else { continue };
         let Some((check, _)) = report.failure().filter(|_| honest && control) else { continue };
         *checks.entry(check).or_default() += 1;
         gaps.push(seed - last);
@@ -112,6 +111,10 @@ fn hunt(bug: Bug, model: Model, seed_count: u64, controls: &mut Controls) -> Hun
     }
 }
 
+fn plan(seed: u64, model: Model) -> Plan {
+    Plan::draw(seed, model, Profile::Swarm, ORDERS)
+}
+
 impl Controls {
     /// Why the services as they are failed; or, short of a line of defence, the compositions without a bug.
     fn failures(&self, is_honest: bool) -> Vec<&String> {
@@ -126,12 +129,7 @@ impl Controls {
         if self.failed.contains_key(&name) {
             return false;
         }
-        let plan = Plan::draw(seed, model, Profile::Swarm, ORDERS);
-        let report = match control {
-            Some(control) => run_with_bug(&plan, control),
-            None => run(&plan),
-        };
-        let failure = match &report {
+        let failure = match &run_as(&plan(seed, model), control) {
             Ok(report) => report.failure().map(|(check, why)| format!("{check}: {why}")),
             Err(stale) => Some(stale.to_string()),
         };
