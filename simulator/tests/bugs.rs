@@ -34,6 +34,7 @@ fn every_bug_is_found_on(model: Model) {
         let found = (1..=SEEDS).find_map(|seed| {
             let plan = plan(seed, model);
             let found = failure(Some(bug), &plan)?;
+            assert_ne!(found.0, "no panic", "{} is put together wrong: {}", bug.name(), found.1);
             let mut without =
                 |control| controls.entry((control, seed)).or_insert_with(|| failure(control, &plan)).clone();
             assert_eq!(without(None), None, "the services as they are, seed {seed} on {}", model.name());

@@ -64,6 +64,15 @@ fn every_kind_of_fault_fires_on_every_broker_it_applies_to() {
     }
 }
 
+#[test]
+fn a_panic_and_a_standstill_are_failures_by_their_own_names() {
+    let mut report = passes(&Plan::draw(1, Model::Sqs, Profile::Calm, 1));
+    report.stuck = Some("stuck, waiting: shop".to_owned());
+    assert_eq!(report.failure(), Some(("progress", "stuck, waiting: shop")));
+    report.panicked = Some("no such order".to_owned());
+    assert_eq!(report.failure(), Some(("no panic", "no such order")));
+}
+
 fn simulator(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_simulator")).args(arguments).output().expect("it starts")
 }

@@ -12,6 +12,7 @@ use super::report::{Report, StalePlan, run_as, run_kept};
 
 /// A plan as it is stored and replayed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct KeptPlan {
     /// What it shows, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -80,6 +81,9 @@ impl KeptPlan {
         match &self.hash {
             Some(hash) if *hash != report.hash => {
                 Err(StalePlan(format!("it made {hash} when it was stored and makes {} now", report.hash)))
+            }
+            None if self.plan.strikes.is_none() => {
+                Err(StalePlan("it says neither what run it made nor what happens in it".to_owned()))
             }
             _ => Ok(()),
         }
