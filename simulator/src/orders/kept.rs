@@ -48,7 +48,8 @@ impl KeptPlan {
     /// Those of reading it; a file that is no plan of this version is
     /// [`InvalidData`](io::ErrorKind::InvalidData).
     pub fn read(path: &Path) -> io::Result<Self> {
-        Ok(serde_json::from_slice(&fs::read(path)?)?)
+        // A truncated file is no end of a stream.
+        serde_json::from_slice(&fs::read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// Writes a file.
@@ -59,21 +60,21 @@ impl KeptPlan {
         fs::write(path, serde_json::to_string_pretty(self)? + "\n")
     }
 
-    /// Runs it, and keeps everything that happened if `is_kept`.
+    /// Runs it, and keeps everything that happened if `is_kept`. `Ok`: it is the run that was meant, whether
+    /// its checks pass or not.
     ///
     /// # Errors
-    /// [`StalePlan`] when this program cannot run it as it was meant.
+    /// [`StalePlan`] when this program cannot run it as it was meant, with the difference.
     pub fn replay(&self, is_kept: bool) -> Result<Report, StalePlan> {
         let named = |name: &String| Self::named(name).ok_or_else(|| StalePlan(format!("there is no bug `{name}`")));
         let bug = self.bug.as_ref().map(named).transpose()?;
-        if is_kept { run_kept(&self.plan, bug) } else { run_as(&self.plan, bug) }
+        let report = if is_kept { run_kept(&self.plan, bug) } else { run_as(&self.plan, bug) }?;
+        self.matches(&report)?;
+        Ok(report)
     }
 
     /// Whether `report` is of the run that was meant.
-    ///
-    /// # Errors
-    /// [`StalePlan`] with the difference when it is not.
-    pub fn matches(&self, report: &Report) -> Result<(), StalePlan> {
+    fn matches(&self, report: &Report) -> Result<(), StalePlan> {
         if let [first, ..] = report.unmet.as_slice() {
             let text = format!("{} of the faults written in it did not happen: {first}", report.unmet.len());
             return Err(StalePlan(text));

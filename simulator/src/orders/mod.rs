@@ -62,6 +62,6 @@ pub use picture::{sequence, timeline};
 pub use plan::{Crash, FORMAT, Plan, Profile, Strength, Strike, Wanted};
 pub use report::{Report, StalePlan, run, run_as, run_kept};
 pub use shrink::{Shrunk, shrink};
-pub use sweep::{Point, Swept, crash_everywhere};
+pub use sweep::{Point, Swept, Unswept, crash_everywhere};
 pub use tally::Work;
 pub use watch::{Ended, Name, Runs, Seen, Told};

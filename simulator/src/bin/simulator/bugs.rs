@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use simulator::broker::Model;
 use simulator::orders::bugs::Bug;
 use simulator::orders::{Plan, Profile, run_as};
 
 use crate::FAILED;
+use crate::bar::bar;
 
 const ORDERS: usize = 10;
 /// Finds after which the median is known well enough.
@@ -37,7 +37,7 @@ struct Controls {
 }
 
 pub(crate) fn bugs(seed_count: u64, is_json: bool) -> ExitCode {
-    let bar = bar();
+    let bar = bar((Bug::ALL.len() * Model::ALL.len()) as u64, "elapsed");
     let mut controls = Controls::default();
     let mut survivors = Vec::new();
     let mut rows = Vec::new();
@@ -166,11 +166,4 @@ fn object(bug: Bug, model: Model, hunted: &Hunted) -> Value {
     };
     json!({"bug": bug.name(), "broker": model.name(), "found": median.is_some(), "median_seeds": median,
         "check": check})
-}
-
-fn bar() -> ProgressBar {
-    // Hidden by itself where there is no terminal.
-    let bar = ProgressBar::new((Bug::ALL.len() * Model::ALL.len()) as u64);
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

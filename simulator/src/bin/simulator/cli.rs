@@ -14,7 +14,7 @@ use simulator::orders::{KeptPlan, Plan, Profile};
     name = "simulator",
     version,
     after_help = "Exit codes: 0 all passed · 1 a check failed, the command to replay it \
-    is printed · 2 usage · 3 nothing was proved (over 5 % of the runs were vacuous), or a stale plan.\n\n\
+    is printed · 2 usage, or a file that cannot be read or written · 3 nothing was proved (over 5 % of the runs were vacuous), or a stale plan.\n\n\
     Examples:\n  simulator run --seeds 1..1000 --broker any\n  simulator run --seed 40 --broker sqs --save plan.json\n  \
     simulator replay plan.json --lines\n  simulator run --profile only:http-stale --seeds 1..100\n  \
     simulator run --sweep --seed 1 --orders 2 --profile calm\n  simulator run --bug ack-before-commit --broker sqs"
