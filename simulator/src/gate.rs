@@ -188,7 +188,7 @@ impl Gate {
         let side = if death.side == Side::Before { "before" } else { "after" };
         self.tell("died", || [format!("{side} its {}", death.what), format!("number {}", death.nth)]);
         self.node.crash();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

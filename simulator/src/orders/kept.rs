@@ -21,7 +21,7 @@ pub struct KeptPlan {
     /// everything that is written in it has to happen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
-    /// The planted bug, by [name](Self::named).
+    /// The planted bug, by its [word](Bug::word).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bug: Option<String>,
     /// The plan.
@@ -32,14 +32,7 @@ impl KeptPlan {
     /// A plan with the run it made.
     #[must_use]
     pub fn of(plan: Plan, bug: Option<Bug>, report: &Report) -> Self {
-        let bug = bug.map(|bug| bug.name().replace(' ', "-"));
-        Self { about: String::new(), hash: Some(report.hash.clone()), bug, plan }
-    }
-
-    /// The bug of that name, with `-` for blanks.
-    #[must_use]
-    pub fn named(bug: &str) -> Option<Bug> {
-        Bug::ALL.into_iter().find(|known| known.name().replace(' ', "-") == bug)
+        Self { about: String::new(), hash: Some(report.hash.clone()), bug: bug.map(Bug::word), plan }
     }
 
     /// Reads a file.
@@ -66,7 +59,7 @@ impl KeptPlan {
     /// # Errors
     /// [`StalePlan`] when this program cannot run it as it was meant, with the difference.
     pub fn replay(&self, is_kept: bool) -> Result<Report, StalePlan> {
-        let named = |name: &String| Self::named(name).ok_or_else(|| StalePlan(format!("there is no bug `{name}`")));
+        let named = |name: &String| Bug::named(name).ok_or_else(|| StalePlan(format!("there is no bug `{name}`")));
         let bug = self.bug.as_ref().map(named).transpose()?;
         let report = if is_kept { run_kept(&self.plan, bug) } else { run_as(&self.plan, bug) }?;
         self.matches(&report)?;

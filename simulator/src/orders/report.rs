@@ -54,13 +54,13 @@ pub struct Report {
     /// What is written in the plan and did not happen: it does not match this program any more.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmet: Vec<String>,
-    /// Everything that happened and was told, where it was asked for.
+    /// Everything that happened and was told: of [`run_kept`].
     #[serde(skip)]
     pub chronicle: Vec<Event>,
-    /// The faults that happened, where that was asked for.
+    /// The faults that happened, in the words of a plan: of [`run_kept`], and of a plan that writes them down.
     #[serde(skip)]
     pub strikes: Vec<Strike>,
-    /// The crashes that happened, where that was asked for.
+    /// The crashes that happened, each at the n-th call of its kind.
     #[serde(skip)]
     pub crashes: Vec<Crash>,
 }
@@ -116,7 +116,10 @@ impl fmt::Display for StalePlan {
 
 impl std::error::Error for StalePlan {}
 
-/// Runs a plan.
+/// Runs a plan with the services as they are.
+///
+/// `Ok`: it ran, to its end or to where nothing moved any more, whatever its checks say: see
+/// [`Report::failure`], and [`Report::unmet`] of a plan that says what happens in it.
 ///
 /// # Errors
 /// [`StalePlan`] when this program cannot run it as it was meant.
@@ -124,7 +127,7 @@ pub fn run(plan: &Plan) -> Result<Report, StalePlan> {
     report(plan, None, false)
 }
 
-/// Runs a plan, with a bug planted or not, and keeps everything that happened.
+/// The same as [`run_as`], and keeps everything that happened: the same run, which takes longer.
 ///
 /// # Errors
 /// As for [`run`].
@@ -132,7 +135,7 @@ pub fn run_kept(plan: &Plan, bug: Option<Bug>) -> Result<Report, StalePlan> {
     report(plan, bug, true)
 }
 
-/// Runs a plan, with a bug planted or not.
+/// Runs a plan, with a bug planted or not. `Ok` as of [`run`].
 ///
 /// # Errors
 /// As for [`run`].

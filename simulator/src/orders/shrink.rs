@@ -26,7 +26,12 @@ pub struct Shrunk {
 }
 
 /// Leaves out orders, faults and crashes for as long as the same check fails, in at most `run_count_max`
-/// runs; `tell` hears the number of runs and the least plan so far. `None` when the plan does not fail.
+/// runs; `tell` hears the number of runs and the least plan so far. `None` when the plan does not fail or is
+/// stale.
+///
+/// `Some`: a plan with which the same check fails. Everything that is written in it happens, unless it is the
+/// plan as it was given, since the bound was 0 or it could not be written down. One run before, to see it fail,
+/// and one at the end are not counted.
 pub fn shrink(plan: &Plan, bug: Option<Bug>, run_count_max: u32, tell: &mut dyn FnMut(u32, &Plan)) -> Option<Shrunk> {
     let kept = run_kept(plan, bug).ok()?;
     let check = kept.failure()?.0.to_owned();

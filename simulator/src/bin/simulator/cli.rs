@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use simulator::broker::Model;
 use simulator::orders::bugs::Bug;
-use simulator::orders::{KeptPlan, Plan, Profile};
+use simulator::orders::{Plan, Profile};
 
 /// Runs the order system in virtual time over models of brokers, and breaks what can break.
 #[derive(Debug, Parser)]
@@ -98,8 +98,8 @@ impl RunOptions {
 }
 
 fn bug(text: &str) -> Result<Bug, String> {
-    KeptPlan::named(text).ok_or_else(|| {
-        let known: Vec<String> = Bug::ALL.iter().map(|bug| bug.name().replace(' ', "-")).collect();
+    Bug::named(text).ok_or_else(|| {
+        let known: Vec<String> = Bug::ALL.into_iter().map(Bug::word).collect();
         format!("bugs: {}", known.join(" "))
     })
 }

@@ -138,6 +138,6 @@ fn command(plan: &Plan, options: &RunOptions) -> String {
         plan.broker,
         options.profile.name(),
         options.orders,
-        options.bug.map(|bug| format!(" --bug {}", bug.name().replace(' ', "-"))).unwrap_or_default()
+        options.bug.map(|bug| format!(" --bug {}", bug.word())).unwrap_or_default()
     )
 }
