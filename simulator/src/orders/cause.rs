@@ -30,7 +30,8 @@ pub struct Cause {
 ///
 /// Told are faults and crashes, the beginning and the end, and of what happened to the order or message that
 /// the check names what is nearest to them: eleven events at most, of more faults the first. It is
-/// what happened before and about it, and no proof of a cause: that comes of a plan from which nothing can be left out.
+/// what happened before and about it, and no proof of a cause: that comes of a plan from which nothing can be
+/// left out.
 #[must_use]
 pub fn cause(plan: &Plan, kept: &Report) -> Option<Cause> {
     let (check, why) = kept.failure()?;
