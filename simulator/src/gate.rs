@@ -51,8 +51,6 @@ struct State {
     died: Vec<Death>,
     /// The number of calls when it was spared.
     spared_at: Option<u64>,
-    /// Deaths before a call, and after one.
-    death_counts: [u64; 2],
 }
 
 impl State {
@@ -66,10 +64,21 @@ impl State {
         if self.spared_at.is_some() {
             return None;
         }
-        let numbered = self.deaths.remove(&call);
+        let numbered = self.deaths.get(&call);
         let is_named = !self.named_deaths.is_empty();
-        let named = is_named.then(|| self.named_deaths.remove(&(what.to_owned(), nth))).flatten();
-        numbered.or(named).map(|side| Death { call, what: what.to_owned(), nth, side })
+        let named = is_named.then(|| self.named_deaths.get(&(what.to_owned(), nth))).flatten();
+        numbered.or(named).map(|side| Death { call, what: what.to_owned(), nth, side: *side })
+    }
+
+    /// Takes a death that is due; false: it was spared since the call began.
+    fn take(&mut self, death: &Death) -> bool {
+        if self.spared_at.is_some() {
+            return false;
+        }
+        self.deaths.remove(&death.call);
+        self.named_deaths.remove(&(death.what.clone(), death.nth));
+        self.died.push(death.clone());
+        true
     }
 }
 
@@ -122,7 +131,9 @@ impl Gate {
     /// How often the node died before a call, and after one.
     #[must_use]
     pub fn death_counts(&self) -> [u64; 2] {
-        self.state().death_counts
+        let state = self.state();
+        let count = |side| state.died.iter().filter(|death| death.side == side).count() as u64;
+        [count(Side::Before), count(Side::After)]
     }
 
     /// Makes a call: `what` it is and to `whom`, for people and for the dice.
@@ -137,14 +148,14 @@ impl Gate {
             world.clock().wait(jitter).await;
         }
         if let Some(death) = death.as_ref().filter(|death| death.side == Side::Before) {
-            return self.die(death).await;
+            self.die(death).await;
         }
         if life.is_over() {
             return std::future::pending().await;
         }
         let output = call.await;
-        if let Some(death) = &death {
-            return self.die(death).await;
+        if let Some(death) = death.as_ref().filter(|death| death.side == Side::After) {
+            self.die(death).await;
         }
         if life.is_over() {
             return std::future::pending().await;
@@ -169,16 +180,15 @@ impl Gate {
         self.node.world().chronicle().note(self.node.name(), "received", &id, &format!("{digest:016x}"));
     }
 
-    async fn die<T>(&self, death: &Death) -> T {
-        {
-            let mut state = self.state();
-            state.death_counts[death.side as usize] += 1;
-            state.died.push(death.clone());
+    /// Comes back only if the node was spared meanwhile.
+    async fn die(&self, death: &Death) {
+        if !self.state().take(death) {
+            return;
         }
         let side = if death.side == Side::Before { "before" } else { "after" };
         self.tell("died", || [format!("{side} its {}", death.what), format!("number {}", death.nth)]);
         self.node.crash();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

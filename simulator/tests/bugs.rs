@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use simulator::broker::Model;
 use simulator::orders::bugs::Bug;
-use simulator::orders::{Plan, Profile, run, run_with_bug};
+use simulator::orders::{Plan, Profile, run_as};
 
 const ORDERS: usize = 10;
 /// Seeds a bug has to show in. The table in the README is measured over a thousand.
@@ -15,11 +15,7 @@ type Failed = (&'static str, String);
 
 /// The check that failed; `None` as a bug: the services as they are.
 fn failure(bug: Option<Bug>, plan: &Plan) -> Option<Failed> {
-    let report = match bug {
-        Some(bug) => run_with_bug(plan, bug),
-        None => run(plan),
-    };
-    report.expect("a plan of today").failure().map(|(check, why)| (check, why.to_owned()))
+    run_as(plan, bug).expect("a plan of today").failure().map(|(check, why)| (check, why.to_owned()))
 }
 
 /// The plan of a seed in which customers change their minds: two who write one order at once are rare
@@ -38,6 +34,7 @@ fn every_bug_is_found_on(model: Model) {
         let found = (1..=SEEDS).find_map(|seed| {
             let plan = plan(seed, model);
             let found = failure(Some(bug), &plan)?;
+            assert_ne!(found.0, "no panic", "{} is put together wrong: {}", bug.name(), found.1);
             let mut without =
                 |control| controls.entry((control, seed)).or_insert_with(|| failure(control, &plan)).clone();
             assert_eq!(without(None), None, "the services as they are, seed {seed} on {}", model.name());

@@ -2,7 +2,7 @@
 
 use simulator::broker::Model;
 use simulator::orders::bugs::Bug;
-use simulator::orders::{Plan, Profile, crash_everywhere};
+use simulator::orders::{Fault, Plan, Profile, Unswept, crash_everywhere, run_as};
 
 #[test]
 fn a_crash_at_any_call_of_either_service_is_survived() {
@@ -30,9 +30,15 @@ fn a_store_that_answers_too_early_does_not_survive_every_crash() {
 fn a_plan_that_has_crashes_or_does_not_pass_is_refused() {
     let mut plan = Plan::draw(1, Model::Sqs, Profile::Calm, 1);
     plan.broker = "gremlin".to_owned();
-    assert!(crash_everywhere(&plan, None, &mut |_| {}).is_err());
+    assert!(matches!(crash_everywhere(&plan, None, &mut |_| {}), Err(Unswept::Stale(_))));
+    let bug = Some(Bug::NoDeadLetter);
+    let mut failing = (1..50).map(|seed| Plan::draw(seed, Model::Sqs, Profile::Only(Fault::Poison), 1));
+    let fails = |plan: &Plan| run_as(plan, bug).expect("a plan of today").failure().is_some();
+    let failing = failing.find(fails).expect("it is found");
+    let unswept = crash_everywhere(&failing, bug, &mut |_| {}).expect_err("it fails without a crash");
+    assert!(matches!(unswept, Unswept::Fails { .. }), "a failure is no stale plan: {unswept}");
     let crashing = (1..50).map(|seed| Plan::draw(seed, Model::Sqs, Profile::Swarm, 1));
     let crashing = crashing.into_iter().find(|plan| !plan.crashes.is_empty()).expect("one of fifty has some");
     let refused = crash_everywhere(&crashing, None, &mut |_| {}).expect_err("two crashes would be one too many");
-    assert!(refused.to_string().contains("crashes of its own"), "{refused}");
+    assert_eq!(refused, Unswept::HasCrashes);
 }

@@ -1,13 +1,15 @@
 //! A failure is cut down to what it takes, told in a few lines and drawn; planted bugs show that the right
 //! fault is named.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Output};
 
 use simulator::broker::Model;
 use simulator::orders::bugs::Bug;
 use simulator::orders::{
-    Cause, Fault, KeptPlan, Plan, Profile, Shrunk, cause, concrete, run, run_as, run_kept, sequence, shrink, timeline,
+    Cause, Fault, KeptPlan, Plan, Profile, Shrunk, Strength, Strike, cause, concrete, run, run_as, run_kept, sequence,
+    shrink, timeline,
 };
 
 const RUNS_MAX: u32 = 600;
@@ -81,11 +83,41 @@ fn where_two_faults_are_needed_neither_alone_fails() {
 
 #[test]
 fn the_bound_on_runs_is_kept_and_told() {
-    let plan = (1..200).map(|seed| Plan::draw(seed, Model::Sqs, Profile::Swarm, 4));
-    let mut shrunk = plan.filter_map(|plan| shrink(&plan, Some(Bug::AckBeforeCommit), 5, &mut |_, _| {}));
-    let shrunk = shrunk.next().expect("it is found");
+    let bug = Some(Bug::AckBeforeCommit);
+    let plans = (1..200).map(|seed| Plan::draw(seed, Model::Sqs, Profile::Swarm, 4));
+    let fails = |plan: &Plan| run_as(plan, bug).expect("a plan of today").failure().is_some();
+    let plan = plans.into_iter().find(fails).expect("it is found");
+    let shrunk = shrink(&plan, bug, 5, &mut |_, _| {}).expect("it fails");
     assert_eq!((shrunk.run_count, shrunk.is_minimal), (5, false));
-    assert!(shrunk.needs().contains("the bound of 5 runs"), "{}", shrunk.needs());
+    let needs = shrunk.needs();
+    assert!(needs.starts_with("fails with: ") && needs.contains("the bound of 5 runs"), "{needs}");
+    let again = run_as(&shrunk.plan, bug).expect("a plan of today");
+    assert_eq!(again.failure().map(|(check, _)| check), Some(shrunk.check.as_str()));
+    assert_eq!(again.unmet, Vec::<String>::new(), "what is written of orders that are gone is gone, too");
+
+    let drawn = shrink(&plan, bug, 0, &mut |_, _| {}).expect("it fails");
+    assert_eq!((drawn.plan.clone(), drawn.run_count, drawn.is_minimal), (plan, 0, false));
+    assert!(drawn.needs().starts_with("needs: not known in 0 runs"), "{}", drawn.needs());
+}
+
+#[test]
+fn what_is_written_and_never_fires_is_unmet() {
+    let calm = Plan { healed_at_ms: 20_000, ..Plan::draw(1, Model::Sqs, Profile::Calm, 1) };
+    let poisoned = Plan::draw(1, Model::Sqs, Profile::Only(Fault::Poison), 1);
+    let poisoned = concrete(&poisoned, &run_kept(&poisoned, None).expect("a plan of today"));
+    let unmet = |plan: &Plan| run(plan).expect("a plan of today").unmet;
+    assert_eq!(unmet(&poisoned), Vec::<String>::new());
+
+    let without_kind = Plan { faults: BTreeMap::new(), ..poisoned.clone() };
+    assert_eq!(unmet(&without_kind), ["poison, which never fired"]);
+    let strength = Strength { per_mille: 100, max_ms: 10 };
+    let stall = Strike { fault: Fault::HeadStall, whom: String::new(), nth: 0, at_ms: Some(19_000), length_ms: 1 };
+    let faults = [(Fault::HeadStall, strength), (Fault::StoreLoss, strength)].into();
+    let never = Plan { faults, strikes: Some(vec![stall]), ..calm };
+    assert_eq!(unmet(&never), ["head-stall, which never fired", "store-loss, which never fired"]);
+    let kept = run_kept(&never, None).expect("a plan of today");
+    let written = concrete(&never, &kept);
+    assert!(written.faults.is_empty() && written.strikes.is_some_and(|strikes| strikes.is_empty()));
 }
 
 #[test]

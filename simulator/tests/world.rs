@@ -91,6 +91,24 @@ fn a_crash_ends_a_life_and_the_next_one_has_another_generation() {
     assert_eq!(run.ended, Ok((3, 2)));
 }
 
+#[test]
+fn a_death_that_is_due_after_the_node_was_spared_never_comes() {
+    for (jitter, side) in [(Duration::ZERO, Side::After), (Duration::from_secs(20), Side::Before)] {
+        let run = simulate(1, HOUR, async |world| {
+            let node = Node::new(&world, "shop");
+            let gate = Gate::new(&node, jitter, [(1, side)].into());
+            gate.dies_at("work", 1, side);
+            let clock = world.seams().clock;
+            let work = async { gate.call(&Life::default(), "work", "", clock.sleep(Duration::from_secs(60))).await };
+            let spare = async { gate.spare() };
+            futures_util::future::join(work, spare).await;
+            (gate.death_counts(), gate.deaths_to_come(), gate.spared_at())
+        });
+        let to_come = vec!["call 1".to_owned(), "work 1".to_owned()];
+        assert_eq!(run.ended, Ok(([0, 0], to_come, Some(1))), "{side:?}");
+    }
+}
+
 /// Of the old life, everything: its deliveries, its receiver, its connection.
 #[test]
 fn a_severed_connection_has_no_effect_any_more_and_its_deliveries_come_again() {

@@ -17,7 +17,7 @@ pub struct Cause {
     pub subject: Option<String>,
     /// What counts, in order.
     pub events: Vec<Event>,
-    /// Events about the subject that were left out.
+    /// Faults and events about the subject that were left out.
     pub left_out_count: usize,
     /// The check that failed.
     pub check: String,
@@ -28,9 +28,10 @@ pub struct Cause {
 /// Tells a run that failed; `None` when it did not. `kept` is a run of `plan` by
 /// [`run_kept`](super::run_kept).
 ///
-/// All faults and crashes are told of, and of what happened to the order or message that the check names
-/// what is nearest to them, with its beginning and its end. It is what happened before and about it, and no
-/// proof of a cause: that comes of a plan from which nothing can be left out.
+/// Told are faults and crashes, the beginning and the end, and of what happened to the order or message that
+/// the check names what is nearest to them: eleven events at most, of more faults the first. It is
+/// what happened before and about it, and no proof of a cause: that comes of a plan from which nothing can be
+/// left out.
 #[must_use]
 pub fn cause(plan: &Plan, kept: &Report) -> Option<Cause> {
     let (check, why) = kept.failure()?;

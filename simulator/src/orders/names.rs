@@ -11,7 +11,7 @@ use crate::chance::Chance;
 /// Draws of an order number that are known beforehand.
 const DRAWS: usize = 4;
 /// Of a number `ORD-yyyyMMdd-HHmmss-8HEX`, what is behind its `ORD-`.
-const NUMBER_BYTES: usize = 24;
+pub(super) const NUMBER_BYTES: usize = 24;
 
 /// What things of one run are called.
 #[derive(Debug, Default)]

@@ -53,6 +53,7 @@ impl Profile {
 
 /// How strong a kind of fault is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Strength {
     /// How many of a thousand chances it takes; of a timed kind, how many times it happens.
     pub per_mille: u32,
@@ -62,6 +63,7 @@ pub struct Strength {
 
 /// A process dies at a call, unless everything is healed by then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Crash {
     /// The consumer, or the producer.
     pub is_consumer: bool,
@@ -76,6 +78,7 @@ pub struct Crash {
 
 /// One fault that happens, written down: the n-th time that it could have happened there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Strike {
     /// Of this kind.
     pub fault: Fault,
@@ -92,6 +95,7 @@ pub struct Strike {
 
 /// One order of the workload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Wanted {
     /// Whose it is: the number stays when others are taken out of a plan.
     pub customer: u32,
@@ -109,6 +113,7 @@ pub struct Wanted {
 
 /// Everything that decides a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Plan {
     /// [`FORMAT`] of whoever wrote it.
     pub format: u32,

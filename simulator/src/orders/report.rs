@@ -1,7 +1,7 @@
 //! One run, and what came of it.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::World;
 use crate::broker::Model;
 use crate::chronicle::Event;
 use crate::gate::Death;
-use crate::world::{Run, simulate, simulate_with_lines};
+use crate::world::{Run, Stuck, simulate, simulate_with_lines};
 
 /// Longest run in virtual time: the plan's own, the recovery and the aftermath fit well inside.
 const HORIZON: Duration = Duration::from_secs(3_600);
@@ -35,6 +35,8 @@ pub struct Report {
     pub checks: Vec<(&'static str, Verdict)>,
     /// Why the run has no end, if it has none.
     pub stuck: Option<String>,
+    /// What something panicked with, if it did: the run ended there.
+    pub panicked: Option<String>,
     /// The rolling hash over all events, in hexadecimal.
     pub hash: String,
     /// The same without the notes that a fault happens: two runs in which it differs were different.
@@ -52,13 +54,13 @@ pub struct Report {
     /// What is written in the plan and did not happen: it does not match this program any more.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmet: Vec<String>,
-    /// Everything that happened and was told, where it was asked for.
+    /// Everything that happened and was told: of [`run_kept`].
     #[serde(skip)]
     pub chronicle: Vec<Event>,
-    /// The faults that happened, where that was asked for.
+    /// The faults that happened, in the words of a plan: of [`run_kept`], and of a plan that writes them down.
     #[serde(skip)]
     pub strikes: Vec<Strike>,
-    /// The crashes that happened, where that was asked for.
+    /// The crashes that happened, each at the n-th call of its kind.
     #[serde(skip)]
     pub crashes: Vec<Crash>,
 }
@@ -67,6 +69,9 @@ impl Report {
     /// The first check that failed, with its reason.
     #[must_use]
     pub fn failure(&self) -> Option<(&'static str, &str)> {
+        if let Some(panicked) = &self.panicked {
+            return Some(("no panic", panicked));
+        }
         if let Some(stuck) = &self.stuck {
             return Some(("progress", stuck));
         }
@@ -111,7 +116,10 @@ impl fmt::Display for StalePlan {
 
 impl std::error::Error for StalePlan {}
 
-/// Runs a plan.
+/// Runs a plan with the services as they are.
+///
+/// `Ok`: it ran, to its end or to where nothing moved any more, whatever its checks say: see
+/// [`Report::failure`], and [`Report::unmet`] of a plan that says what happens in it.
 ///
 /// # Errors
 /// [`StalePlan`] when this program cannot run it as it was meant.
@@ -119,7 +127,7 @@ pub fn run(plan: &Plan) -> Result<Report, StalePlan> {
     report(plan, None, false)
 }
 
-/// Runs a plan, with a bug planted or not, and keeps everything that happened.
+/// The same as [`run_as`], and keeps everything that happened: the same run, which takes longer.
 ///
 /// # Errors
 /// As for [`run`].
@@ -127,20 +135,12 @@ pub fn run_kept(plan: &Plan, bug: Option<Bug>) -> Result<Report, StalePlan> {
     report(plan, bug, true)
 }
 
-/// Runs a plan, with a bug planted or not.
+/// Runs a plan, with a bug planted or not. `Ok` as of [`run`].
 ///
 /// # Errors
 /// As for [`run`].
 pub fn run_as(plan: &Plan, bug: Option<Bug>) -> Result<Report, StalePlan> {
     report(plan, bug, false)
-}
-
-/// Runs a plan with a bug planted.
-///
-/// # Errors
-/// As for [`run`].
-pub fn run_with_bug(plan: &Plan, bug: Bug) -> Result<Report, StalePlan> {
-    report(plan, Some(bug), false)
 }
 
 fn report(plan: &Plan, bug: Option<Bug>, keeps_lines: bool) -> Result<Report, StalePlan> {
@@ -171,9 +171,10 @@ fn report(plan: &Plan, bug: Option<Bug>, keeps_lines: bool) -> Result<Report, St
         false => simulate(plan.seed, HORIZON, scenario),
         true => simulate_with_lines(plan.seed, HORIZON, scenario),
     };
-    let (stuck, checks) = match ended {
-        Ok(checks) => (None, checks),
-        Err(stuck) => (Some(stuck.to_string()), Vec::new()),
+    let (stuck, panicked, checks) = match ended {
+        Ok(checks) => (None, None, checks),
+        Err(stuck @ Stuck::Waiting { .. }) => (Some(stuck.to_string()), None, Vec::new()),
+        Err(Stuck::Panicked(text)) => (None, Some(text), Vec::new()),
     };
     let told = stage.get().map(Told::of).unwrap_or_default();
     Ok(Report {
@@ -181,6 +182,7 @@ fn report(plan: &Plan, bug: Option<Bug>, keeps_lines: bool) -> Result<Report, St
         broker: plan.broker.clone(),
         checks,
         stuck,
+        panicked,
         hash: format!("{hash:016x}"),
         plain_hash: format!("{plain_hash:016x}"),
         events: event_count,
@@ -234,11 +236,17 @@ impl Told {
             machine.gate.deaths_to_come().into_iter().map(move |call| format!("death of the {name} at {call}"))
         });
         let missed: Vec<String> = missed.filter(|_| is_written).collect();
+        // Of what comes by itself or by its presence no chance is missed: the kind shows nothing.
+        let by_itself = scene.plan.strikes.iter().flatten().filter(|strike| strike.whom.is_empty());
+        let kinds = scene.plan.faults.keys().copied().chain(by_itself.map(|strike| strike.fault));
+        let kinds: BTreeSet<Fault> = kinds.filter(|fault| is_written && !faults.contains_key(fault)).collect();
+        let silent = kinds.into_iter().map(|fault| format!("{}, which never fired", fault.name()));
+        let unmet = scene.trouble.script().unmet().into_iter().chain(missed).chain(silent).collect();
         Self {
             faults,
             work,
             calls: machines.map(|(machine, _)| machine.gate.spared_at().unwrap_or_default()),
-            unmet: scene.trouble.script().unmet().into_iter().chain(missed).collect(),
+            unmet,
             strikes: scene.trouble.script().taken(),
             crashes: crashes.collect(),
         }

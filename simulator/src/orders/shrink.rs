@@ -26,7 +26,12 @@ pub struct Shrunk {
 }
 
 /// Leaves out orders, faults and crashes for as long as the same check fails, in at most `run_count_max`
-/// runs; `tell` hears the number of runs and the least plan so far. `None` when the plan does not fail.
+/// runs; `tell` hears the number of runs and the least plan so far. `None` when the plan does not fail or is
+/// stale.
+///
+/// `Some`: a plan with which the same check fails. Everything that is written in it happens, unless it is the
+/// plan as it was given, since the bound was 0 or it could not be written down. One run before, to see it fail,
+/// and one at the end are not counted.
 pub fn shrink(plan: &Plan, bug: Option<Bug>, run_count_max: u32, tell: &mut dyn FnMut(u32, &Plan)) -> Option<Shrunk> {
     let kept = run_kept(plan, bug).ok()?;
     let check = kept.failure()?.0.to_owned();
@@ -34,10 +39,17 @@ pub fn shrink(plan: &Plan, bug: Option<Bug>, run_count_max: u32, tell: &mut dyn 
         Search { best: concrete(plan, &kept), check, bug, run_count: 0, run_count_max, is_out: false, tell };
     if !search.fails(&search.best.clone()) {
         // It cannot be written down; that is no reason to say nothing.
-        return Some(Shrunk { plan: plan.clone(), check: search.check, run_count: 1, is_minimal: false });
+        return Some(Shrunk {
+            plan: plan.clone(),
+            check: search.check,
+            run_count: search.run_count,
+            is_minimal: false,
+        });
     }
     while search.round() {}
-    Some(Shrunk { plan: search.best, check: search.check, run_count: search.run_count, is_minimal: !search.is_out })
+    // What was written of the orders that are left out does not happen any more.
+    let plan = concrete(&search.best, &run_kept(&search.best, bug).ok()?);
+    Some(Shrunk { plan, check: search.check, run_count: search.run_count, is_minimal: !search.is_out })
 }
 
 struct Search<'a> {
@@ -146,23 +158,33 @@ impl Shrunk {
             1 => "one order".to_owned(),
             count => format!("{count} orders"),
         };
-        let mut text = match parts.as_slice() {
+        if plan.strikes.is_none() {
+            let (kinds, crashes) = (plan.faults.len(), plan.crashes.len());
+            return format!(
+                "needs: not known in {} runs; the plan is as it was drawn ({orders}, {kinds} kinds of faults, {crashes} crashes)",
+                self.run_count
+            );
+        }
+        if !self.is_minimal {
+            let (parts, bound) = (parts.join(", "), self.run_count);
+            let parts = if parts.is_empty() { "no fault" } else { &parts };
+            return format!(
+                "fails with: {parts} ({orders}); not everything was tried, the bound of {bound} runs came first"
+            );
+        }
+        match parts.as_slice() {
             [] => format!("needs no fault ({orders})"),
             [one] => format!("needs: {one}; without it everything passes ({orders})"),
             [one, two] => format!("needs: {one} and {two}; neither alone fails ({orders})"),
             [most @ .., last] => format!("needs: {} and {last}; none can be left out ({orders})", most.join(", ")),
-        };
-        if !self.is_minimal {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "; not everything was tried, the bound of {} runs came first", self.run_count);
         }
-        text
     }
 }
 
 fn told(strike: &Strike) -> String {
     let Strike { fault, whom, nth, at_ms, length_ms } = strike;
     let mut text = fault.name().to_owned();
+    // Writing to a string cannot fail.
     let _ = match at_ms {
         Some(at) => write!(text, " at {}.{:03} s", at / 1_000, at % 1_000),
         None => write!(text, " of {whom}"),

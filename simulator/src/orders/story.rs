@@ -89,7 +89,7 @@ impl Scene {
             let request = Request::builder().method(Method::POST).uri(path).body(Bytes::new()).expect("a request");
             let answer = self.network.call_producer(request).await;
             drop(answer);
-            told("cancelled");
+            told("asked to cancel");
         }
         Placed { order_number, wanted: wanted.clone(), answer: accepted }
     }

@@ -2,26 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use services::store::{Batch, Table};
+use services::store::{Batch, Operation};
 
-use super::names::Names;
+use super::names::{NUMBER_BYTES, Names};
 use super::store::TABLES;
 
-/// Of an order's number, what is behind its `ORD-`.
-const NUMBER_BYTES: usize = 24;
-
-/// Such as `order 3: Orders, Outbox`. Batches are opaque to all but stores, so it reads how they print
-/// themselves.
+/// Such as `order 3: Orders, Outbox`. A table that is only looked at does not count.
 pub(super) fn about(batch: &Batch, names: &Names) -> String {
-    let text = format!("{batch:?}");
-    let numbers = text.split("ORD-").skip(1).filter_map(|rest| rest.get(..NUMBER_BYTES));
-    let orders: BTreeSet<String> = numbers.map(|number| names.stable(&format!("ORD-{number}"))).collect();
-    let keys = ["Put { key: Key(", "Delete { key: Key(", "Add { key: Key("];
-    let keyed = keys.into_iter().flat_map(|key| text.split(key).skip(1)).filter_map(table);
-    let appended = text.split("Append { table: ").skip(1);
-    let appended =
-        appended.filter_map(|rest| TABLES.into_iter().find(|table| rest.starts_with(&format!("{table:?},"))));
-    let tables: BTreeSet<Table> = keyed.chain(appended).collect();
+    let (mut orders, mut tables) = (BTreeSet::new(), BTreeSet::new());
+    for operation in batch.clone() {
+        if !matches!(operation, Operation::Expect { .. }) {
+            tables.extend(TABLES.into_iter().filter(|table| operation.is_of(*table)));
+        }
+        for bytes in texts(&operation) {
+            let text = String::from_utf8_lossy(bytes);
+            let numbers = text.split("ORD-").skip(1).filter_map(|rest| rest.get(..NUMBER_BYTES));
+            orders.extend(numbers.map(|number| names.stable(&format!("ORD-{number}"))));
+        }
+    }
     let tables: Vec<String> = tables.into_iter().map(|table| format!("{table:?}")).collect();
     let orders: Vec<String> = orders.into_iter().collect();
     match (orders.is_empty(), tables.is_empty()) {
@@ -31,13 +29,20 @@ pub(super) fn about(batch: &Batch, names: &Names) -> String {
     }
 }
 
-/// The table of a key, whose first byte it is.
-fn table(key: &str) -> Option<Table> {
-    TABLES.into_iter().find(|table| key.starts_with(&(*table as u8).escape_ascii().to_string()))
+/// The bytes in which an order may be named.
+fn texts(operation: &Operation) -> Vec<&[u8]> {
+    match operation {
+        Operation::Expect { key, value } => [Some(key.as_bytes()), value.as_deref()].into_iter().flatten().collect(),
+        Operation::Put { key, value } => vec![key.as_bytes(), value],
+        Operation::Delete { key } | Operation::Add { key, .. } => vec![key.as_bytes()],
+        Operation::Append { value, .. } => vec![value],
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use services::store::Table;
+
     use super::*;
     use crate::broker::Model;
     use crate::orders::{Plan, Profile};

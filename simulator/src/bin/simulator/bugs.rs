@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use simulator::broker::Model;
 use simulator::orders::bugs::Bug;
-use simulator::orders::{Plan, Profile, run, run_with_bug};
+use simulator::orders::{Plan, Profile, run_as};
 
 use crate::FAILED;
+use crate::bar::bar;
 
 const ORDERS: usize = 10;
 /// Finds after which the median is known well enough.
@@ -37,7 +37,7 @@ struct Controls {
 }
 
 pub(crate) fn bugs(seed_count: u64, is_json: bool) -> ExitCode {
-    let bar = bar();
+    let bar = bar((Bug::ALL.len() * Model::ALL.len()) as u64, "elapsed");
     let mut controls = Controls::default();
     let mut survivors = Vec::new();
     let mut rows = Vec::new();
@@ -94,9 +94,10 @@ fn hunt(bug: Bug, model: Model, seed_count: u64, controls: &mut Controls) -> Hun
     for seed in 1..=seed_count {
         let honest = controls.pass(None, model, seed);
         let control = bug.control().is_none_or(|control| controls.pass(Some(control), model, seed));
-        let plan = Plan::draw(seed, model, Profile::Swarm, ORDERS);
-        let Ok(report) = run_with_bug(&plan, bug) else { continue };
-        let Some((check, _)) = report.failure().filter(|_| honest && control) else { continue };
+        let Ok(report) = run_as(&plan(seed, model), Some(bug)) else { continue };
+        // A composition that panics is put together wrong, and is no bug that was noticed.
+        let is_shown = honest && control && report.panicked.is_none();
+        let Some((check, _)) = report.failure().filter(|_| is_shown) else { continue };
         *checks.entry(check).or_default() += 1;
         gaps.push(seed - last);
         last = seed;
@@ -110,6 +111,10 @@ fn hunt(bug: Bug, model: Model, seed_count: u64, controls: &mut Controls) -> Hun
         (Some(median), Some((check, _))) => Hunted::Found { median: *median, check },
         _ => Hunted::Survived,
     }
+}
+
+fn plan(seed: u64, model: Model) -> Plan {
+    Plan::draw(seed, model, Profile::Swarm, ORDERS)
 }
 
 impl Controls {
@@ -126,12 +131,7 @@ impl Controls {
         if self.failed.contains_key(&name) {
             return false;
         }
-        let plan = Plan::draw(seed, model, Profile::Swarm, ORDERS);
-        let report = match control {
-            Some(control) => run_with_bug(&plan, control),
-            None => run(&plan),
-        };
-        let failure = match &report {
+        let failure = match &run_as(&plan(seed, model), control) {
             Ok(report) => report.failure().map(|(check, why)| format!("{check}: {why}")),
             Err(stale) => Some(stale.to_string()),
         };
@@ -166,11 +166,4 @@ fn object(bug: Bug, model: Model, hunted: &Hunted) -> Value {
     };
     json!({"bug": bug.name(), "broker": model.name(), "found": median.is_some(), "median_seeds": median,
         "check": check})
-}
-
-fn bar() -> ProgressBar {
-    // Hidden by itself where there is no terminal.
-    let bar = ProgressBar::new((Bug::ALL.len() * Model::ALL.len()) as u64);
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use simulator::broker::Model;
 use simulator::orders::bugs::Bug;
-use simulator::orders::{KeptPlan, Plan, Profile};
+use simulator::orders::{Plan, Profile};
 
 /// Runs the order system in virtual time over models of brokers, and breaks what can break.
 #[derive(Debug, Parser)]
@@ -14,7 +14,7 @@ use simulator::orders::{KeptPlan, Plan, Profile};
     name = "simulator",
     version,
     after_help = "Exit codes: 0 all passed · 1 a check failed, the command to replay it \
-    is printed · 2 usage · 3 nothing was proved (over 5 % of the runs were vacuous), or a stale plan.\n\n\
+    is printed · 2 usage, or a file that cannot be read or written · 3 nothing was proved (over 5 % of the runs were vacuous), or a stale plan.\n\n\
     Examples:\n  simulator run --seeds 1..1000 --broker any\n  simulator run --seed 40 --broker sqs --save plan.json\n  \
     simulator replay plan.json --lines\n  simulator run --profile only:http-stale --seeds 1..100\n  \
     simulator run --sweep --seed 1 --orders 2 --profile calm\n  simulator run --bug ack-before-commit --broker sqs"
@@ -98,8 +98,8 @@ impl RunOptions {
 }
 
 fn bug(text: &str) -> Result<Bug, String> {
-    KeptPlan::named(text).ok_or_else(|| {
-        let known: Vec<String> = Bug::ALL.iter().map(|bug| bug.name().replace(' ', "-")).collect();
+    Bug::named(text).ok_or_else(|| {
+        let known: Vec<String> = Bug::ALL.into_iter().map(Bug::word).collect();
         format!("bugs: {}", known.join(" "))
     })
 }

@@ -3,19 +3,19 @@
 use std::process::ExitCode;
 
 use serde_json::json;
-use simulator::orders::{Plan, crash_everywhere};
+use simulator::orders::{Plan, Unswept, crash_everywhere};
 
+use crate::bar::bar;
 use crate::cli::RunOptions;
 use crate::failure;
-use crate::sweep::bar;
 use crate::{FAILED, PROVED_NOTHING};
 
 pub(crate) fn sweep(options: &RunOptions) -> ExitCode {
     let seed = options.seed.unwrap_or(options.seeds.start);
-    let (mut fallen_count, mut stale_count) = (0, 0);
+    let (mut failed_count, mut stale_count) = (0, 0);
     for model in &options.broker.0 {
         let plan = Plan { crashes: Vec::new(), ..Plan::draw(seed, *model, options.profile, options.orders) };
-        let bar = bar(0);
+        let bar = bar(0, "per_sec");
         let swept = crash_everywhere(&plan, options.bug, &mut |swept| {
             bar.set_length(swept.point_count);
             bar.set_position(swept.tried_count);
@@ -23,13 +23,19 @@ pub(crate) fn sweep(options: &RunOptions) -> ExitCode {
         bar.finish_and_clear();
         let swept = match swept {
             Ok(swept) => swept,
-            Err(stale) => {
-                eprintln!("simulator: seed {seed} on {}: {stale}", model.name());
-                stale_count += 1;
+            Err(unswept) => {
+                eprintln!("simulator: seed {seed} on {}: {unswept}", model.name());
+                match unswept {
+                    Unswept::Fails { plan, check, why } => {
+                        failed_count += 1;
+                        tell(&plan, &check, &why, options);
+                    }
+                    Unswept::Stale(_) | Unswept::HasCrashes => stale_count += 1,
+                }
                 continue;
             }
         };
-        fallen_count += swept.fallen.len();
+        failed_count += swept.fallen.len();
         let (survived, points) = (swept.survived_count(), swept.point_count);
         if options.json {
             println!("{}", json!({"seed": seed, "broker": model.name(), "points": points, "survived": survived}));
@@ -37,18 +43,23 @@ pub(crate) fn sweep(options: &RunOptions) -> ExitCode {
             println!("seed {seed} on {}: {survived} of {points} points survived", model.name());
         }
         if let Some(point) = swept.fallen.first() {
-            let path = options.plan_path(&point.plan);
-            match failure::tell(&point.plan, options.bug, options.shrink_runs, &path) {
-                Ok(Some(told)) if options.json => println!("{}", told.object()),
-                Ok(Some(told)) => told.print(),
-                Ok(None) => println!("{}: {}", point.check, point.why),
-                Err(error) => eprintln!("simulator: {}: {error}", path.display()),
-            }
+            tell(&point.plan, &point.check, &point.why, options);
         }
     }
-    match (fallen_count, stale_count) {
+    match (failed_count, stale_count) {
         (0, 0) => ExitCode::SUCCESS,
         (0, _) => ExitCode::from(PROVED_NOTHING),
         _ => ExitCode::from(FAILED),
+    }
+}
+
+/// Tells a failure with its least plan; what fails no check is told as it is.
+fn tell(plan: &Plan, check: &str, why: &str, options: &RunOptions) {
+    let path = options.plan_path(plan);
+    match failure::tell(plan, options.bug, options.shrink_runs, &path) {
+        Ok(Some(told)) if options.json => println!("{}", told.object()),
+        Ok(Some(told)) => told.print(),
+        Ok(None) => eprintln!("simulator: {check}: {why}; there is no plan that fails a check"),
+        Err(error) => eprintln!("simulator: {}: {error}", path.display()),
     }
 }

@@ -57,7 +57,10 @@ fn matters(fault: Fault, model: Model) -> Option<u64> {
         let with = Plan::draw(*seed, model, Profile::Only(fault), ORDERS);
         let mut without = with.clone();
         without.faults.clear();
-        without.crashes.clear();
+        // A loss is of a crash, which changes the run by itself.
+        if fault != Fault::StoreLoss {
+            without.crashes.clear();
+        }
         if fault == Fault::Burst {
             without.orders = Plan::draw(*seed, model, Profile::Calm, ORDERS).orders;
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use simulator::orders::bugs::Bug;
 use simulator::orders::{KeptPlan, Plan, cause, run_kept, sequence, shrink, timeline};
 
-use crate::sweep::bar;
+use crate::bar::bar;
 
 /// A failure, written beside its plan.
 pub(crate) struct Told {
@@ -21,7 +21,7 @@ pub(crate) struct Told {
 /// Shrinks `plan`, which fails, and writes the plan to `path`, the timeline and the sequence diagram
 /// beside it. `None` when it does not fail.
 pub(crate) fn tell(plan: &Plan, bug: Option<Bug>, run_count_max: u32, path: &Path) -> io::Result<Option<Told>> {
-    let bar: ProgressBar = bar(u64::from(run_count_max));
+    let bar: ProgressBar = bar(u64::from(run_count_max), "per_sec");
     let shrunk = shrink(plan, bug, run_count_max, &mut |runs, least| {
         bar.set_position(u64::from(runs));
         let faults = least.strikes.as_ref().map_or(0, Vec::len) + least.crashes.len();

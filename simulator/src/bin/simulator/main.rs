@@ -10,7 +10,9 @@
 //! | `doctor` | whether the simulator itself is to be believed |
 //! | `bugs` | whether planted bugs are found |
 //! | `bench` | how fast it is here |
+//! | `bar` | how far it is |
 
+mod bar;
 mod bench;
 mod bugs;
 mod cli;
@@ -32,6 +34,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A check failed.
 const FAILED: u8 = 1;
+/// What was asked for cannot be done.
+const USAGE: u8 = 2;
 /// Nothing was proved, or the plan is stale.
 const PROVED_NOTHING: u8 = 3;
 

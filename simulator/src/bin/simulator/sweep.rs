@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use simulator::broker::Model;
 use simulator::orders::{Fault, KeptPlan, Plan, Report, run_as};
 
+use crate::bar::bar;
 use crate::cli::RunOptions;
 use crate::failure;
-use crate::{FAILED, PROVED_NOTHING};
+use crate::{FAILED, PROVED_NOTHING, USAGE};
 
 /// Most vacuous runs of a hundred for a sweep to prove something.
 const VACUOUS_PERCENT_MAX: u64 = 5;
@@ -26,10 +26,11 @@ struct Totals {
 }
 
 pub(crate) fn run(options: &RunOptions) -> ExitCode {
-    let seeds = options.seed.map_or(options.seeds.clone(), |seed| seed..seed + 1);
+    // The range is never empty, and the last of all numbers is a seed.
+    let seeds = options.seed.map_or(options.seeds.start..=options.seeds.end - 1, |seed| seed..=seed);
     let runs = seeds.flat_map(|seed| options.broker.0.iter().map(move |model| (seed, *model)));
     let runs: Vec<(u64, Model)> = runs.collect();
-    let bar = bar(runs.len() as u64);
+    let bar = bar(runs.len() as u64, "per_sec");
     let mut totals = Totals::default();
     let mut first_failed = None;
     let mut last = None;
@@ -59,13 +60,18 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
             match failure::tell(&plan, options.bug, options.shrink_runs, &path) {
                 Ok(Some(told)) if options.json => println!("{}", told.object()),
                 Ok(Some(told)) => told.print(),
-                Ok(None) => {}
+                Ok(None) => eprintln!(
+                    "simulator: seed {} on {} failed and does not fail again: the simulator IS NOT DETERMINISTIC",
+                    plan.seed, plan.broker
+                ),
                 Err(error) => eprintln!("simulator: {}: {error}", path.display()),
             }
         }
         (None, Some(path), Some((plan, report))) => {
             if let Err(error) = KeptPlan::of(plan, options.bug, &report).write(path) {
                 eprintln!("simulator: {}: {error}", path.display());
+                totals.tell(options.json);
+                return ExitCode::from(USAGE);
             }
         }
         (None, _, _) => {}
@@ -109,7 +115,7 @@ impl Totals {
         }
         if self.failed > 0 {
             ExitCode::from(FAILED)
-        } else if self.vacuous * 100 > runs * VACUOUS_PERCENT_MAX {
+        } else if runs == 0 || self.vacuous * 100 > runs * VACUOUS_PERCENT_MAX {
             eprintln!("simulator: too many runs proved nothing; use more orders or another profile");
             ExitCode::from(PROVED_NOTHING)
         } else {
@@ -132,14 +138,6 @@ fn command(plan: &Plan, options: &RunOptions) -> String {
         plan.broker,
         options.profile.name(),
         options.orders,
-        options.bug.map(|bug| format!(" --bug {}", bug.name().replace(' ', "-"))).unwrap_or_default()
+        options.bug.map(|bug| format!(" --bug {}", bug.word())).unwrap_or_default()
     )
-}
-
-/// How far it is, on a terminal.
-pub(crate) fn bar(count: u64) -> ProgressBar {
-    // Hidden by itself where there is no terminal.
-    let bar = ProgressBar::new(count);
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {per_sec} {msg}");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
