@@ -63,9 +63,14 @@ async fn raw(url: &str, queue: &str, acks: Acks) -> lapin::Result<f64> {
     let consumer = consume.await?;
     let clock = SystemClock::new();
     let mut both = JoinSet::new();
-    both.spawn(publish_raw(channel, queue.to_owned()));
-    both.spawn(consume_raw(receiving.clone(), consumer, acks));
-    both.join_all().await;
+    let publish = publish_raw(channel, queue.to_owned());
+    both.spawn(async move {
+        publish.await;
+        None
+    });
+    both.spawn(consume_raw(receiving.clone(), consumer, acks).map(Some));
+    // A consumer that is dropped is cancelled in the background, beside the end of its channel.
+    let _consumer = both.join_all().await;
     // With its answer everything acknowledged before has arrived.
     receiving.close(200, "done".into()).await?;
     let rate = rate(&clock);
@@ -101,7 +106,7 @@ fn confirmed(answer: &Option<lapin::Result<lapin::Confirmation>>) {
     assert!(matches!(answer, Some(Ok(lapin::Confirmation::Ack(None)))), "{answer:?}");
 }
 
-async fn consume_raw(channel: Channel, mut consumer: Consumer, acks: Acks) {
+async fn consume_raw(channel: Channel, mut consumer: Consumer, acks: Acks) -> Consumer {
     // The frame is queued when the call is first polled; there is no answer to wait for.
     let ack = |tag: u64, multiple: bool| {
         let failed = matches!(channel.basic_ack(tag, BasicAckOptions { multiple }).now_or_never(), Some(Err(_)));
@@ -123,6 +128,7 @@ async fn consume_raw(channel: Channel, mut consumer: Consumer, acks: Acks) {
             ack(last_tag, true);
         }
     }
+    consumer
 }
 
 async fn ours(bus: Arc<dyn Bus>, destination: &Destination) -> f64 {
