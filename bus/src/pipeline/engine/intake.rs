@@ -126,11 +126,7 @@ impl Engine<'_> {
             return false;
         }
         let Some(key) = &held.key else { return false };
-        let is_first = self.recalled.get(key).is_some_and(|first| *first == held.message_id);
-        if is_first {
-            self.recalled.remove(key);
-        }
-        self.recalled.contains_key(key)
+        self.recalled.get_mut(key).is_some_and(|recalled| recalled.holds_back(&held.message_id))
     }
 
     fn free_handler_count(&self) -> usize {

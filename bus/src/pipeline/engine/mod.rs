@@ -83,9 +83,9 @@ pub(super) struct Engine<'a> {
     pardoning_count: usize,
     /// Calls that give deliveries back and are not answered yet.
     returning_count: usize,
-    /// First messages of keys that went back while a receive was under way: what that receive still
-    /// brings of their keys goes back behind them.
-    recalled: FxHashMap<MessageKey, MessageId>,
+    /// Keys of which something went back while a receive was under way: what that receive still brings of
+    /// them goes back behind it.
+    recalled: FxHashMap<MessageKey, returns::Recalled>,
     stalls: stall::Stalls,
     /// Settlements handed over and not yet answered: still within the prefetch limit.
     unanswered_count: usize,

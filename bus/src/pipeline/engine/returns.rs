@@ -16,6 +16,29 @@ use super::{Engine, Event};
 /// what it has, which returns like any dropped delivery.
 const RETURN_MAX: Duration = Duration::from_secs(10);
 
+/// What went back of a key while a receive was under way.
+#[derive(Debug)]
+pub(super) struct Recalled {
+    /// What must come again before anything else of the key.
+    first: MessageId,
+    is_back: bool,
+    /// Something came before it and went back, so what comes after it would overtake that: a lane may hold
+    /// what the broker does not keep in order, such as messages of foreign hands without a key.
+    is_overtaken: bool,
+}
+
+impl Recalled {
+    /// Whether the next message that this receive brings of the key goes back.
+    pub(super) fn holds_back(&mut self, message_id: &MessageId) -> bool {
+        if !self.is_back && self.first == *message_id {
+            self.is_back = true;
+            return false;
+        }
+        self.is_overtaken |= !self.is_back;
+        self.is_overtaken
+    }
+}
+
 impl Engine<'_> {
     /// Gives a delivery back as if it had never come, and its followers after it.
     pub(super) fn send_back(&mut self, held: Held) {
@@ -38,7 +61,7 @@ impl Engine<'_> {
     /// What a receive under way still brings of `key` must not start before `first` comes again.
     pub(super) fn recall(&mut self, key: MessageKey, first: MessageId) {
         if self.receiving && self.pipeline.policy.order_per_key {
-            self.recalled.insert(key, first);
+            self.recalled.insert(key, Recalled { first, is_overtaken: false, is_back: false });
         }
     }
 
@@ -105,4 +128,22 @@ impl Engine<'_> {
 
 fn no_answer(operation: &'static str) -> Error {
     Error::new(ErrorKind::Timeout, operation, format!("no answer within {RETURN_MAX:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_passes_what_went_back_of_its_key_in_the_same_receive() {
+        let id = |id: &str| MessageId::parse(id).expect("legal");
+        for (brought, goes_back) in [
+            (["first", "2", "3"], [false, false, false]),
+            (["2", "first", "3"], [true, false, true]),
+            (["2", "3", "4"], [true, true, true]),
+        ] {
+            let mut recalled = Recalled { first: id("first"), is_back: false, is_overtaken: false };
+            assert_eq!(brought.map(|message| recalled.holds_back(&id(message))), goes_back, "{brought:?}");
+        }
+    }
 }
