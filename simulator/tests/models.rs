@@ -61,7 +61,6 @@ const LOCALSTACK: &str = "LocalStack shows a group whose message is in flight (l
 const FIFO: &[Difference] = &[
     HOURS,
     differs("a_key_keeps_its_order_when_its_holder_closes_and_another_goes_on", LOCALSTACK),
-    differs("a_key_keeps_its_order_over_a_nack", LOCALSTACK),
     differs("a_key_keeps_its_order_over_a_dropped_delivery", LOCALSTACK),
     differs("followers_in_hand_come_back_behind_their_head", LOCALSTACK),
 ];

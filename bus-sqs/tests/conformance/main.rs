@@ -12,7 +12,6 @@ use bus_sqs::{SqsBus, SqsOptions};
 
 /// What LocalStack 4.13.1 does otherwise than SQS.
 const DEVIATIONS: &[Deviation] = &[
-    Deviation { case: "a_key_keeps_its_order_over_a_nack", reason: GROUP_SHOWS },
     Deviation { case: "a_key_keeps_its_order_over_a_dropped_delivery", reason: GROUP_SHOWS },
     Deviation { case: "a_key_keeps_its_order_when_its_holder_closes_and_another_goes_on", reason: GROUP_SHOWS },
     Deviation { case: "followers_in_hand_come_back_behind_their_head", reason: GROUP_SHOWS },
