@@ -1,6 +1,7 @@
 //! What happened, in order, as a rolling hash; and as lines for who asks for them.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,25 +37,24 @@ impl fmt::Display for Event {
 
 /// Notes every event of a run. Clones are the same chronicle.
 #[derive(Clone, Debug)]
-pub struct Chronicle {
-    clock: Arc<VirtualClock>,
-    state: Arc<Mutex<State>>,
-}
+pub struct Chronicle(Arc<Pages>);
 
-#[derive(Debug, Default)]
-struct State {
-    hash: u64,
+/// A world is on one thread: nobody else writes between a load and a store.
+#[derive(Debug)]
+struct Pages {
+    clock: Arc<VirtualClock>,
+    hash: AtomicU64,
     /// The same without what was only noted aside.
-    plain_hash: u64,
-    count: u64,
+    plain_hash: AtomicU64,
+    count: AtomicU64,
     /// Where they are kept.
-    kept: Option<Vec<Event>>,
+    kept: Option<Mutex<Vec<Event>>>,
 }
 
 impl Chronicle {
     pub(crate) fn new(clock: Arc<VirtualClock>, keeps_lines: bool) -> Self {
-        let kept = keeps_lines.then(Vec::new);
-        Self { clock, state: Arc::new(Mutex::new(State { kept, ..State::default() })) }
+        let (hash, plain_hash, count) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        Self(Arc::new(Pages { clock, hash, plain_hash, count, kept: keeps_lines.then(Mutex::default) }))
     }
 
     /// `who` did `what` to `whom`, with this result.
@@ -68,83 +68,83 @@ impl Chronicle {
         self.write([who, what, whom, ""], false);
     }
 
-    fn write(&self, [who, what, whom, result]: [&str; 4], is_event: bool) {
-        let now = self.clock.nanoseconds();
-        let digest = digest(now, [who, what, whom, result]);
-        let mut state = self.state();
-        state.hash = mixed(state.hash ^ digest);
+    fn write(&self, texts: [&str; 4], is_event: bool) {
+        let now = self.0.clock.nanoseconds();
+        let digest = digest_of_event(now, texts);
+        let add = |hash: &AtomicU64| hash.store(mixed(hash.load(Ordering::Relaxed) ^ digest), Ordering::Relaxed);
+        add(&self.0.hash);
         if is_event {
-            state.plain_hash = mixed(state.plain_hash ^ digest);
+            add(&self.0.plain_hash);
         }
-        state.count += 1;
-        state.keep(now, [who, what, whom, result], false);
+        self.0.count.store(self.event_count() + 1, Ordering::Relaxed);
+        self.keep(now, texts, false);
     }
 
     /// Tells, where lines are kept, more of what happened: to whom, and with what result. It is no event.
     pub fn tell(&self, who: &str, what: &str, detail: impl FnOnce() -> [String; 2]) {
-        let now = self.clock.nanoseconds();
-        if !self.is_kept() {
-            return;
+        if self.is_kept() {
+            let [whom, result] = detail();
+            self.keep(self.0.clock.nanoseconds(), [who, what, &whom, &result], true);
         }
-        let [whom, result] = detail();
-        self.state().keep(now, [who, what, &whom, &result], true);
+    }
+
+    fn keep(&self, now: u64, texts: [&str; 4], is_told: bool) {
+        if let Some(mut kept) = self.kept() {
+            let [who, what, whom, result] = texts.map(str::to_owned);
+            let (at, hash) = (Duration::from_nanos(now), self.hash());
+            kept.push(Event { at, hash, who, what, whom, result, is_told });
+        }
     }
 
     /// The hash over all events so far, without what was noted aside.
     #[must_use]
     pub fn plain_hash(&self) -> u64 {
-        self.state().plain_hash
+        self.0.plain_hash.load(Ordering::Relaxed)
     }
 
     /// The hash over all events so far.
     #[must_use]
     pub fn hash(&self) -> u64 {
-        self.state().hash
+        self.0.hash.load(Ordering::Relaxed)
     }
 
     /// How many events there were.
     #[must_use]
     pub fn event_count(&self) -> u64 {
-        self.state().count
+        self.0.count.load(Ordering::Relaxed)
     }
 
     /// Whether events are kept.
     #[must_use]
     pub fn is_kept(&self) -> bool {
-        self.state().kept.is_some()
+        self.0.kept.is_some()
     }
 
     /// Everything that happened and was told; empty unless lines are kept.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
-        self.state().kept.clone().unwrap_or_default()
+        self.kept().map(|kept| kept.clone()).unwrap_or_default()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> Option<MutexGuard<'_, Vec<Event>>> {
+        self.0.kept.as_ref().map(|kept| kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl State {
-    fn keep(&mut self, now: u64, texts: [&str; 4], is_told: bool) {
-        let hash = self.hash;
-        if let Some(kept) = &mut self.kept {
-            let [who, what, whom, result] = texts.map(str::to_owned);
-            kept.push(Event { at: Duration::from_nanos(now), hash, who, what, whom, result, is_told });
-        }
-    }
+fn digest_of_event(now: u64, texts: [&str; 4]) -> u64 {
+    texts.iter().fold(mixed(now), |sum, text| add(sum, text.as_bytes()))
 }
 
-fn digest(now: u64, texts: [&str; 4]) -> u64 {
-    let mut digest = mixed(now);
-    for text in texts {
-        // Length first: no two events read the same.
-        digest = mixed(digest ^ text.len() as u64);
-        for chunk in text.as_bytes().chunks(8) {
-            let mut bytes = [0; 8];
-            bytes[..chunk.len()].copy_from_slice(chunk);
-            digest = mixed(digest ^ u64::from_le_bytes(bytes));
-        }
-    }
-    digest
+/// 64 bits that change with every byte: of a body, which is too long for a line.
+pub(crate) fn digest(bytes: &[u8]) -> u64 {
+    add(0, bytes)
+}
+
+fn add(sum: u64, bytes: &[u8]) -> u64 {
+    // Length first: no two events read the same.
+    bytes.chunks(8).fold(mixed(sum ^ bytes.len() as u64), |sum, chunk| {
+        let mut padded = [0; 8];
+        padded[..chunk.len()].copy_from_slice(chunk);
+        mixed(sum ^ u64::from_le_bytes(padded))
+    })
 }

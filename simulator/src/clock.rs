@@ -3,10 +3,12 @@
 //! Tokio's paused time has a granularity of a millisecond and moves by itself; here the order of
 //! events is exact, one at a time, and time moves when nothing else can.
 
+use std::cmp;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -19,13 +21,15 @@ use jiff::{SignedDuration, Timestamp};
 #[derive(Debug)]
 pub struct VirtualClock {
     start: Timestamp,
+    /// Nanoseconds since the start.
+    now: AtomicU64,
+    /// The number of the sleeper that was woken last: it was due at `now`.
+    last_woken: AtomicU64,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Nanoseconds since the start.
-    now: u64,
     last_sleeper: u64,
     /// By deadline, then in the order in which they came.
     sleepers: BTreeMap<(u64, u64), Waker>,
@@ -33,13 +37,13 @@ struct State {
 
 impl VirtualClock {
     pub(crate) fn starting_at(start: Timestamp) -> Arc<Self> {
-        Arc::new(Self { start, state: Mutex::default() })
+        Arc::new(Self { start, now: AtomicU64::new(0), last_woken: AtomicU64::new(0), state: Mutex::default() })
     }
 
     /// Nanoseconds since the start.
     #[must_use]
     pub fn nanoseconds(&self) -> u64 {
-        self.state().now
+        self.now.load(Ordering::Acquire)
     }
 
     /// Waits for so many nanoseconds: what [`ClockExt::sleep`](bus::ClockExt::sleep) does, without a box.
@@ -50,16 +54,28 @@ impl VirtualClock {
 
     /// Moves on to the first who waits and wakes it. False: nobody waits.
     pub(crate) fn advance(&self) -> bool {
-        let first = {
-            let mut state = self.state();
-            let first = state.sleepers.pop_first();
-            if let Some(((deadline, _), _)) = &first {
-                state.now = state.now.max(*deadline);
-            }
-            first
-        };
+        let first = self.state().sleepers.pop_first();
+        let Some(((deadline, number), waker)) = first else { return false };
+        // Whoever waits is due later than now: who is due now does not wait.
+        self.last_woken.store(number, Ordering::Release);
+        self.now.store(deadline, Ordering::Release);
         // Woken outside of the lock: a waker may drop a sleep.
-        first.map(|(_, waker)| waker.wake()).is_some()
+        waker.wake();
+        true
+    }
+
+    /// Whether the sleeper at this place was woken: they are, in the order of their places.
+    fn has_woken(&self, (deadline, number): (u64, u64)) -> bool {
+        match deadline.cmp(&self.nanoseconds()) {
+            cmp::Ordering::Less => true,
+            cmp::Ordering::Equal => number <= self.last_woken.load(Ordering::Acquire),
+            cmp::Ordering::Greater => false,
+        }
+    }
+
+    async fn sleep_until_moment(&self, deadline: Moment) {
+        let deadline = u64::try_from(deadline.since_origin().as_nanos()).unwrap_or(u64::MAX);
+        Sleep { clock: self, deadline, place: None }.await;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -78,8 +94,7 @@ impl Clock for VirtualClock {
     }
 
     async fn sleep_until(&self, deadline: Moment) {
-        let deadline = u64::try_from(deadline.since_origin().as_nanos()).unwrap_or(u64::MAX);
-        Sleep { clock: self, deadline, place: None }.await;
+        self.sleep_until_moment(deadline).await;
     }
 }
 
@@ -94,10 +109,10 @@ impl Future for Sleep<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.clock.state();
-        if state.now >= self.deadline {
+        if self.clock.nanoseconds() >= self.deadline {
             return Poll::Ready(());
         }
+        let mut state = self.clock.state();
         let place = self.place.unwrap_or_else(|| {
             state.last_sleeper += 1;
             (self.deadline, state.last_sleeper)
@@ -117,7 +132,7 @@ impl Future for Sleep<'_> {
 
 impl Drop for Sleep<'_> {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
+        if let Some(place) = self.place.filter(|place| !self.clock.has_woken(*place)) {
             let waker = self.clock.state().sleepers.remove(&place);
             drop(waker);
         }
@@ -157,6 +172,6 @@ impl Clock for NodeClock {
     }
 
     async fn sleep_until(&self, deadline: Moment) {
-        self.world.sleep_until(deadline).await;
+        self.world.sleep_until_moment(deadline).await;
     }
 }

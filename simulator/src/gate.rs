@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bus::Message;
 
-use crate::chance::hash;
+use crate::chronicle::digest;
 use crate::node::{Life, Node};
 
 /// On which side of a call a process dies.
@@ -44,7 +44,8 @@ pub struct Death {
 #[derive(Debug, Default)]
 struct State {
     call_count: u64,
-    counts: BTreeMap<&'static str, u64>,
+    /// By kind of call: a dozen.
+    counts: Vec<(&'static str, u64)>,
     deaths: BTreeMap<u64, Side>,
     /// By kind of call and number among its kind.
     named_deaths: BTreeMap<(String, u64), Side>,
@@ -57,9 +58,16 @@ impl State {
     /// Counts a call; the death that is due at it.
     fn next_call(&mut self, what: &'static str) -> Option<Death> {
         self.call_count += 1;
-        let count = self.counts.entry(what).or_default();
-        *count += 1;
-        let nth = *count;
+        let nth = match self.counts.iter_mut().find(|(kind, _)| *kind == what) {
+            Some((_, count)) => {
+                *count += 1;
+                *count
+            }
+            None => {
+                self.counts.push((what, 1));
+                1
+            }
+        };
         let call = self.call_count;
         if self.spared_at.is_some() {
             return None;
@@ -176,7 +184,7 @@ impl Gate {
 
     /// Notes a message that came in.
     pub fn note_received(&self, message: &Message) {
-        let (id, digest) = (message.id().to_string(), hash(message.body()));
+        let (id, digest) = (message.id().to_string(), digest(message.body()));
         self.node.world().chronicle().note(self.node.name(), "received", &id, &format!("{digest:016x}"));
     }
 

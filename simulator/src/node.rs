@@ -3,6 +3,7 @@
 //! A death ends the life first, so that every old handle is inert; then the tasks are dropped; then
 //! the world takes its losses; and after a while a new life begins.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,27 +15,33 @@ use crate::clock::NodeClock;
 
 /// From a start to a death. Clones are the same life.
 #[derive(Clone, Debug, Default)]
-pub struct Life {
-    over: CancellationToken,
+pub struct Life(Arc<Over>);
+
+#[derive(Debug, Default)]
+struct Over {
+    /// Asked at every call, so that it takes no lock.
+    is_over: AtomicBool,
+    told: CancellationToken,
 }
 
 impl Life {
     /// Ends it: whatever runs in it goes no further.
     pub fn end(&self) {
-        self.over.cancel();
+        self.0.is_over.store(true, Ordering::Release);
+        self.0.told.cancel();
     }
 
     /// Whether it is over.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.over.is_cancelled()
+        self.0.is_over.load(Ordering::Acquire)
     }
 
     /// Runs `work` until it is done or the life is over; then it is dropped where it stands.
     pub async fn while_it_lasts<F: Future>(&self, work: F) -> Option<F::Output> {
         tokio::select! {
             biased;
-            () = self.over.cancelled() => None,
+            () = self.0.told.cancelled() => None,
             output = work => Some(output),
         }
     }

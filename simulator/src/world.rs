@@ -1,7 +1,6 @@
 //! A run: a scenario in virtual time, to its end or until nothing moves.
 
 use std::any::Any;
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -12,6 +11,7 @@ use std::time::Duration;
 
 use bus::Seams;
 use jiff::Timestamp;
+use slab::Slab;
 
 use crate::chance::Chance;
 use crate::chronicle::{Chronicle, Event};
@@ -30,22 +30,20 @@ pub struct World {
     waiting: Arc<Waiting>,
 }
 
-/// Who waits for what, by the number of the call.
+/// Who waits for what, in no order.
 #[derive(Debug, Default)]
-pub(crate) struct Waiting(Mutex<(u64, BTreeMap<u64, WhoWhat>)>);
-
-type WhoWhat = (&'static str, &'static str);
+pub(crate) struct Waiting(Mutex<Slab<(&'static str, &'static str)>>);
 
 /// One call that has not returned.
 #[derive(Debug)]
 pub(crate) struct Open {
     waiting: Arc<Waiting>,
-    number: u64,
+    place: usize,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&self.number);
+        self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner).remove(self.place);
     }
 }
 
@@ -88,17 +86,15 @@ impl World {
 
     /// Notes that somebody waits for something until the answer is dropped.
     pub(crate) fn waits(&self, who: &'static str, what: &'static str) -> Open {
-        let mut waiting = self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.0 += 1;
-        let number = waiting.0;
-        waiting.1.insert(number, (who, what));
-        drop(waiting);
-        Open { waiting: Arc::clone(&self.waiting), number }
+        let place = self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner).insert((who, what));
+        Open { waiting: Arc::clone(&self.waiting), place }
     }
 
     fn who_waits(&self) -> Vec<String> {
         let waiting = self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.1.values().map(|(who, what)| format!("{who}: {what}")).collect()
+        let mut names: Vec<String> = waiting.iter().map(|(_, (who, what))| format!("{who}: {what}")).collect();
+        names.sort_unstable();
+        names
     }
 }
 

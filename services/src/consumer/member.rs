@@ -92,12 +92,15 @@ impl Member {
         let Self { enlisted: _enlisted, pipelines } = self;
         // When one subscription ends, so does the other: half a member would look like a whole one.
         let stop = stop.child_token();
-        let receive = async |pipeline: Pipeline| {
-            let ended = pipeline.run(stop.clone()).await;
-            stop.cancel();
-            ended
+        let receive = |pipeline: Pipeline| {
+            let stop = stop.clone();
+            Box::pin(async move {
+                let ended = pipeline.run(stop.clone()).await;
+                stop.cancel();
+                ended
+            }) as Part<_>
         };
-        let ended = side_by_side(pipelines.map(|pipeline| Box::pin(receive(pipeline)) as Part<'_, _>)).await;
+        let ended = side_by_side(pipelines.map(receive)).await;
         ended.into_iter().collect()
     }
 }

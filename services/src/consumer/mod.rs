@@ -167,28 +167,38 @@ impl Consumer {
     ///
     /// # Errors
     /// Whatever kept a member from subscribing.
-    pub async fn run_with(&self, members: Vec<Member>, shutdown: CancellationToken) -> Result<()> {
+    pub async fn run_with(self: &Arc<Self>, members: Vec<Member>, shutdown: CancellationToken) -> Result<()> {
         let relay = self.relay.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let Some(relay) = relay else { return Ok(()) };
         let (stop, relay_stop) = (shutdown.child_token(), CancellationToken::new());
-        let receive = async |member: Member| {
-            let ended = member.run(stop.clone()).await;
-            stop.cancel();
-            ended
+        let receive = |member: Member| {
+            let stop = stop.clone();
+            Box::pin(async move {
+                let ended = member.run(stop.clone()).await;
+                stop.cancel();
+                ended
+            }) as Part<_>
         };
-        let receiving = async {
-            let ended = side_by_side(members.into_iter().map(|member| Box::pin(receive(member)) as Part<'_, _>)).await;
+        let members: Vec<_> = members.into_iter().map(receive).collect();
+        let (receiving, reconciling, pruning) = (Arc::clone(self), Arc::clone(self), Arc::clone(self));
+        let (stopped, relay_stopped, forgetting) = (stop.clone(), relay_stop.clone(), stop.clone());
+        let receiving = async move {
+            let ended = side_by_side(members).await;
             stop.cancelled().await;
-            self.members.running.close();
-            self.members.running.wait().await;
+            receiving.members.running.close();
+            receiving.members.running.wait().await;
             // The relay goes last: what the last handlers caused is published too.
             relay_stop.cancel();
             ended.into_iter().collect()
         };
-        let parts: [Part<'_, Result<()>>; 4] = [
-            Box::pin(relay.run(relay_stop.clone()).map(Ok)),
-            Box::pin(self.reconcile_regularly(&stop).map(Ok)),
-            Box::pin(prune_regularly(self.store(), Table::InboxExpiry, &self.seams, &stop).map(Ok)),
+        let pruning = async move {
+            prune_regularly(pruning.store(), Table::InboxExpiry, &pruning.seams, &forgetting).await;
+            Ok(())
+        };
+        let parts: [Part<Result<()>>; 4] = [
+            Box::pin(relay.run(relay_stopped).map(Ok)),
+            Box::pin(async move { reconciling.reconcile_regularly(&stopped).map(Ok).await }),
+            Box::pin(pruning),
             Box::pin(receiving),
         ];
         side_by_side(parts).await.into_iter().collect()

@@ -100,15 +100,18 @@ impl Producer {
     }
 
     /// Publishes what the outbox holds and forgets what has expired, until `shutdown`.
-    pub async fn run(&self, shutdown: CancellationToken) {
+    pub async fn run(self: &Arc<Self>, shutdown: CancellationToken) {
         let relay = self.relay.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let relaying = async {
+        let (this, stop) = (Arc::clone(self), shutdown.clone());
+        let relaying = async move {
             if let Some(relay) = relay {
-                relay.run(shutdown.clone()).await;
+                relay.run(shutdown).await;
             }
         };
-        let pruning = prune_regularly(self.store(), Table::IdempotencyExpiry, &self.seams, &shutdown);
-        side_by_side([Box::pin(relaying) as Part<'_, ()>, Box::pin(pruning)]).await;
+        let pruning = async move {
+            prune_regularly(this.store(), Table::IdempotencyExpiry, &this.seams, &stop).await;
+        };
+        side_by_side([Box::pin(relaying) as Part<()>, Box::pin(pruning)]).await;
     }
 
     /// Whether it can serve, check by check. Reads memory and one table.

@@ -162,6 +162,7 @@ impl Scene {
             life: life.clone(),
             trouble,
             clock: Arc::clone(&seams.clock),
+            name: format!("write of {}", machine.node.name()),
             answers_early: self.planted.answers_early(),
         };
         let is_consumer = machine.node.name() == self.consumer.node.name();

@@ -1,5 +1,6 @@
 //! A store with a visible and a durable image: what is being written, and what is there.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -153,6 +154,8 @@ pub(super) struct StoreSeam {
     pub(super) life: Life,
     pub(super) trouble: Trouble,
     pub(super) clock: Arc<dyn bus::Clock>,
+    /// What its writes are to the dice.
+    pub(super) name: String,
     /// Whether it answers before the write is synced: a bug.
     pub(super) answers_early: bool,
 }
@@ -164,10 +167,6 @@ impl StoreSeam {
 
     async fn read_scan(&self, range: &Range, direction: Direction, limit: usize) -> Result<Vec<(Key, Bytes)>> {
         self.disk.durable().scan(range, direction, limit).await
-    }
-
-    fn name(&self, what: &str) -> String {
-        format!("{what} of {}", self.gate.node_name())
     }
 }
 
@@ -186,18 +185,18 @@ impl Store for StoreSeam {
     }
 
     async fn apply(&self, batch: Batch) -> Result<Written> {
-        let name = self.name("write");
+        let name = self.name.as_str();
         let apply = async {
             let about = self.trouble.script().written(&batch);
-            let at = if about.is_empty() { name.clone() } else { format!("{name}, {about}") };
-            if self.trouble.strikes_at(Fault::StoreError, &name, &at).is_some() {
+            let at = if about.is_empty() { Cow::Borrowed(name) } else { Cow::Owned(format!("{name}, {about}")) };
+            if self.trouble.strikes_at(Fault::StoreError, name, &at).is_some() {
                 return Err(unavailable("the disk did not take it"));
             }
             if self.answers_early {
                 self.disk.remember();
             }
             let number = self.disk.hand_in(batch);
-            if let Some(length) = self.trouble.strikes_at(Fault::StoreSlow, &name, &at) {
+            if let Some(length) = self.trouble.strikes_at(Fault::StoreSlow, name, &at) {
                 self.clock.sleep(length).await;
             }
             self.clock.sleep(COMMIT).await;
@@ -205,12 +204,12 @@ impl Store for StoreSeam {
             let answer = self.disk.answer(number);
             let is_refused = matches!(answer, Some(Written::Rejected(_)));
             self.gate.tell(if is_refused { "was too late to write" } else { "wrote" }, || [about, String::new()]);
-            if self.trouble.strikes_at(Fault::StoreUnknown, &name, &at).is_some() {
+            if self.trouble.strikes_at(Fault::StoreUnknown, name, &at).is_some() {
                 return Err(unavailable("no answer"));
             }
             answer.ok_or_else(|| unavailable("the write was lost"))
         };
-        self.gate.call(&self.life, "apply", &name, apply).await
+        self.gate.call(&self.life, "apply", name, apply).await
     }
 
     fn trouble(&self) -> Option<String> {
