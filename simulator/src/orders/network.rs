@@ -76,7 +76,8 @@ impl Network {
             if is_consumer { listeners.consumer.clone() } else { listeners.producer.clone() }
         };
         let Some((edge, life)) = listener else { return Err("connection refused".to_owned()) };
-        let answer = life.while_it_lasts(in_process::call(&edge, request)).await;
+        // In a box: whoever calls has several of these.
+        let answer = life.while_it_lasts(Box::pin(in_process::call(&edge, request))).await;
         answer.ok_or_else(|| "connection reset".to_owned())
     }
 

@@ -187,7 +187,8 @@ impl ReceiverLayer for ReceiverSeam {
     }
 
     async fn settle(&self, batch: Vec<Settlement>, next: &dyn Receiver) -> Vec<SettleOutcome> {
-        let BusSeam { gate, life, trouble, clock, .. } = &self.seam;
+        let BusSeam { gate, life, trouble, clock, tally, .. } = &self.seam;
+        tally.work().settled += batch.len() as u64;
         let name = format!("{} {:?}", self.name, batch.first().map(Settlement::token));
         let settle = async {
             if trouble.strikes(Fault::SettlementLate, &name) {

@@ -18,9 +18,10 @@ use super::trouble::Timed;
 
 /// Longest time between the healing and the end of all work, in virtual time.
 const RECOVERY_MAX: Duration = Duration::from_secs(600);
-/// Longer than a lease, a back-off and a restart, and than a calendar that was two minutes ahead holds
-/// the reconciler up: what is still to come has come by then.
-const AFTERMATH: Duration = Duration::from_secs(190);
+/// Longer than a lease, a back-off and a restart: what is still to come has come by then.
+const AFTERMATH: Duration = Duration::from_secs(70);
+/// A calendar that was two minutes ahead holds the reconciler up for so long.
+const WRONG_CALENDAR_MAX: Duration = Duration::from_secs(120);
 /// Pause between two looks at something that is expected.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
@@ -42,7 +43,7 @@ impl Scene {
         let mut onlooker = Onlooker::default();
         evidence.came_to_rest = self.rest(&mut onlooker).await;
         if evidence.came_to_rest && self.plan.healed_at_ms > 0 {
-            self.world.seams().clock.sleep(AFTERMATH).await;
+            self.world.seams().clock.sleep(self.aftermath()).await;
         }
         onlooker.is_at_rest(self);
         // To be asked what became of it all, both must be up; who dies, died before the healing.
@@ -50,6 +51,14 @@ impl Scene {
         evidence.seen_backwards = onlooker.into_backwards();
         evidence.collect(self).await;
         evidence
+    }
+
+    fn aftermath(&self) -> Duration {
+        let is_calendar_wrong = |fault| self.plan.faults.contains_key(&fault);
+        match [Fault::ClockSkew, Fault::ClockJump].into_iter().any(is_calendar_wrong) {
+            true => AFTERMATH + WRONG_CALENDAR_MAX,
+            false => AFTERMATH,
+        }
     }
 
     async fn sleep_until(&self, at: Duration) {

@@ -14,6 +14,8 @@ pub struct Work {
     pub received: u64,
     /// Of these, deliveries of a message that was delivered before, as far as the broker counts.
     pub received_again: u64,
+    /// Deliveries the consumer asked to settle.
+    pub settled: u64,
     /// HTTP calls between the services.
     pub http_calls: u64,
     /// Orders that were answered with 201.
@@ -22,6 +24,14 @@ pub struct Work {
     pub completed: u64,
     /// Deaths of processes.
     pub crashes: u64,
+}
+
+impl Work {
+    /// Messages that went to the broker, came from it and were settled.
+    #[must_use]
+    pub fn bus_events(&self) -> u64 {
+        self.published + self.received + self.settled
+    }
 }
 
 /// Counts as it goes. Clones are the same tally.
