@@ -24,7 +24,7 @@ use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
-const MESSAGE_COUNT: usize = 100_000;
+const MESSAGE_COUNT: usize = 200_000;
 /// How often as many are published before they are consumed.
 const FILL_COUNT: usize = 2;
 const BODY_BYTES: usize = 1_024;

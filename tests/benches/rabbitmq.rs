@@ -63,7 +63,7 @@ async fn raw(url: &str, queue: &str, acks: Acks) -> lapin::Result<f64> {
     let consumer = consume.await?;
     let clock = SystemClock::new();
     let mut both = JoinSet::new();
-    let publish = publish_raw(channel, queue.to_owned());
+    let publish = publish_raw(channel.clone(), queue.to_owned());
     both.spawn(async move {
         publish.await;
         None
@@ -74,6 +74,8 @@ async fn raw(url: &str, queue: &str, acks: Acks) -> lapin::Result<f64> {
     // With its answer everything acknowledged before has arrived.
     receiving.close(200, "done".into()).await?;
     let rate = rate(&clock);
+    // One that is dropped is closed in the background, beside the end of its connection.
+    channel.close(200, "done".into()).await?;
     publishing.close(200, "done".into()).await?;
     consuming.close(200, "done".into()).await?;
     Ok(rate)
