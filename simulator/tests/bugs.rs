@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use simulator::broker::Model;
 use simulator::orders::bugs::Bug;
-use simulator::orders::{Plan, Profile, run_as};
+use simulator::orders::checks::Verdict;
+use simulator::orders::{Fault, Plan, Profile, Report, run_as};
 
 const ORDERS: usize = 10;
 /// Seeds a bug has to show in. The table in the README is measured over a thousand.
@@ -65,6 +66,36 @@ fn on_rabbitmq_every_planted_bug_is_found_and_what_has_none_passes_the_same_seed
 #[test]
 fn on_kafka_every_planted_bug_is_found_and_what_has_none_passes_the_same_seeds() {
     every_bug_is_found_on(Model::Kafka);
+}
+
+/// Whether the check of that name failed, whatever others say.
+fn fails(report: &Report, name: &str) -> bool {
+    report.checks.iter().any(|(own, verdict)| *own == name && matches!(verdict, Verdict::Fail(_)))
+}
+
+#[test]
+fn attempts_too_few_or_too_many_are_found_also_where_deaths_and_faults_burn_some() {
+    for bug in [Bug::DeadLetterTooEarly, Bug::StartsInMemory] {
+        for model in Model::ALL {
+            let found = (1..=SEEDS).find(|seed| {
+                let report = run_as(&plan(*seed, model), Some(bug)).expect("a plan of today");
+                let is_burnt = report.work.crashes > 0 && report.faults.contains_key(&Fault::StoreError);
+                is_burnt && fails(&report, "dead letter after N attempts")
+            });
+            assert!(found.is_some(), "{} survives on {}", bug.name(), model.name());
+        }
+    }
+}
+
+#[test]
+fn a_version_that_goes_back_is_found_though_all_is_well_in_the_end() {
+    let plans = (1..=2 * SEEDS).flat_map(|seed| Model::ALL.map(|model| plan(seed, model)));
+    let found = plans.into_iter().find(|plan| {
+        let report = run_as(plan, Some(Bug::NoFencing)).expect("a plan of today");
+        fails(&report, "versions never go back") && !fails(&report, "both sides equal")
+    });
+    let found = found.expect("a late write of a dead process is an old one");
+    assert_eq!(failure(Bug::NoFencing.control(), &found), None, "without the bug no version goes back");
 }
 
 #[test]

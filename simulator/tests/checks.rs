@@ -18,7 +18,7 @@ fn fails(name: &str, evidence: &Evidence) -> bool {
 /// One message that was run once and is done.
 fn evidence() -> Evidence {
     let mut evidence = Evidence { placed: vec![Placed::default()], ..Evidence::default() };
-    let runs = Runs { attempt_max: 1, last: Ended::Done, again_count: 0 };
+    let runs = Runs { attempt_max: 1, start_count: 1, last: Ended::Done, ..Runs::default() };
     evidence.seen.runs.insert(("orders".to_owned(), "m-1".to_owned()), runs);
     evidence
 }
@@ -65,22 +65,53 @@ fn versions_may_overtake_each_other_only_where_no_order_is_promised() {
 }
 
 #[test]
+fn a_version_that_was_lower_once_went_back_though_the_last_is_the_highest() {
+    let mut evidence = Evidence { copies: vec![serde_json::json!({"version": 3})], ..evidence() };
+    assert_eq!(check("versions never go back", &evidence), Verdict::Pass);
+    evidence.seen.backwards.push("copy ORD-1 went from version 2 to 1".to_owned());
+    assert!(fails("versions never go back", &evidence));
+}
+
+#[test]
 fn a_dead_letter_has_had_all_its_attempts_or_was_rejected() {
     let subscription = Subscription::to(Destination::new("orders").unwrap());
-    let with = |attempt_max, last, is_counting_disturbed| {
-        let mut evidence = Evidence { is_counting_disturbed, ..evidence() };
-        evidence.seen.runs.values_mut().for_each(|runs| *runs = Runs { attempt_max, last, again_count: 0 });
+    let with = |runs: Runs, burnt_count_max, is_dead: bool| {
+        let mut evidence = Evidence { burnt_count_max, ..evidence() };
+        evidence.seen.runs.values_mut().for_each(|seen| *seen = runs.clone());
         let mut dead = Message::new(MessageId::parse("m-1").unwrap(), &b"{}"[..]);
         let at = jiff::Timestamp::UNIX_EPOCH;
         mark(&mut dead, &Rejection { subscription: &subscription, reason: "why", receive_count: None, at });
-        evidence.dead.push(dead);
+        evidence.dead.extend(is_dead.then_some(dead));
         fails("dead letter after N attempts", &evidence)
     };
-    assert!(!with(5, Ended::Failed, false));
-    assert!(!with(1, Ended::Rejected, false));
-    assert!(with(4, Ended::Failed, false), "too early");
-    assert!(with(6, Ended::Failed, false) && with(6, Ended::Failed, true), "too late");
-    assert!(!with(4, Ended::Dropped, true), "a start that nobody saw was counted");
+    let spent = |spent_count: u32, last| Runs {
+        attempt_max: spent_count.min(5),
+        start_count: spent_count,
+        stored_count: spent_count,
+        spent_count,
+        failed_count: spent_count,
+        last,
+        ..Runs::default()
+    };
+    let burnt = |burnt_count: u32| Runs { stored_count: 3 + burnt_count, ..spent(3, Ended::Failed) };
+    let pardoned = Runs { pardoned_count: 2, start_count: 5, ..burnt(2) };
+    let rejected = Runs { failed_count: 0, ..spent(1, Ended::Rejected) };
+    let rows = [
+        ("five failed", spent(5, Ended::Failed), 0, true, false),
+        ("the first was rejected", rejected, 0, true, false),
+        ("too early", spent(4, Ended::Failed), 0, true, true),
+        ("too early, and something died that burnt none of its starts", spent(3, Ended::Failed), 4, true, true),
+        ("starts were counted twice, and nothing died", burnt(2), 0, true, true),
+        ("starts were counted twice, and only one can be explained", burnt(2), 1, true, true),
+        ("two starts were counted and never seen, as two faults can do", burnt(2), 2, true, false),
+        ("two were to be taken back, and were not", pardoned, 2, true, false),
+        ("too late", spent(6, Ended::Failed), 9, true, true),
+        ("never", spent(5, Ended::Failed), 9, false, true),
+        ("not yet", spent(4, Ended::Failed), 0, false, false),
+    ];
+    for (about, runs, burnt_count_max, is_dead, is_wrong) in rows {
+        assert_eq!(with(runs, burnt_count_max, is_dead), is_wrong, "{about}");
+    }
 }
 
 #[test]

@@ -72,6 +72,15 @@ impl IntoIterator for Batch {
     }
 }
 
+impl<'a> IntoIterator for &'a Batch {
+    type Item = &'a Operation;
+    type IntoIter = std::slice::Iter<'a, Operation>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 impl FromIterator<Operation> for Batch {
     fn from_iter<I: IntoIterator<Item = Operation>>(operations: I) -> Self {
         Self(operations.into_iter().collect())
@@ -136,6 +145,11 @@ impl Batch {
     pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
+    }
+
+    /// Its operations, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Operation> {
+        self.0.iter()
     }
 
     /// Whether it holds nothing.

@@ -3,10 +3,21 @@
 use std::fmt;
 use std::ops::Bound;
 
-/// The tables of both services; the number is the first byte of each key on disk and never changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Table {
+macro_rules! tables {
+    ($($(#[doc = $doc:literal])+ $name:ident = $number:literal,)+) => {
+        /// The tables of both services; the number is the first byte of each key on disk and never changes.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Table { $($(#[doc = $doc])+ $name = $number,)+ }
+
+        impl Table {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+        }
+    };
+}
+
+tables! {
     /// Next sequence number per table.
     Sequence = 1,
     /// Outbox rows by sequence.

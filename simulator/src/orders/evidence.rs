@@ -9,7 +9,6 @@ use http::{Request, StatusCode};
 use serde_json::Value;
 use services::store::Table;
 
-use super::fault::Fault;
 use super::plan::Wanted;
 use super::scene::{Scene, order_queue, sync_queue};
 use super::story::read;
@@ -37,8 +36,6 @@ pub struct Evidence {
     pub placed: Vec<Placed>,
     /// Ids of the unreadable messages that were planted.
     pub planted: Vec<String>,
-    /// Versions that were seen to go back.
-    pub seen_backwards: Vec<String>,
     /// The producer's orders.
     pub orders: Vec<Value>,
     /// The consumer's copies.
@@ -55,14 +52,15 @@ pub struct Evidence {
     pub dead: Vec<Message>,
     /// Rows of the stores that should be empty: store and table.
     pub unsent: Vec<String>,
-    /// What the consumer's handlers were seen to do.
+    /// What the consumer's handlers were seen to do, and the disks to take.
     pub seen: Seen,
     /// How much work it was.
     pub work: Work,
     /// Whether the broker promises order per key.
     pub is_ordered: bool,
-    /// Whether starts of handlers may have been counted that nobody saw.
-    pub is_counting_disturbed: bool,
+    /// Starts of a message that may have been counted and come to nothing: one for each death of the consumer, and
+    /// for each fault of a write that counts.
+    pub burnt_count_max: u32,
 }
 
 impl Evidence {
@@ -88,9 +86,7 @@ impl Evidence {
         self.seen = scene.watch.seen().clone();
         self.is_ordered =
             Model::named(&scene.plan.broker).is_some_and(|model| model.semantics().capability.order == Order::PerKey);
-        let fired = scene.trouble.fired().counts();
-        self.is_counting_disturbed = scene.consumer.node.generation() > 1
-            || [Fault::StoreError, Fault::StoreUnknown].iter().any(|fault| fired.contains_key(fault));
+        self.burnt_count_max = self.seen.disturbed_count + scene.consumer.node.generation().saturating_sub(1);
     }
 
     /// The producer's order of that number.

@@ -20,7 +20,7 @@
 //! | `seam`, `store`, `network` | the three ways out of a service, where faults happen |
 //! | `scene` | the services put together |
 //! | `story` | customers, healing, rest |
-//! | `watch` | what handlers are seen to do |
+//! | `watch`, `commits` | what handlers are seen to do, and disks to take |
 //! | `onlooker` | looking on while things come to rest |
 //! | `kept` | a plan on disk, and whether it is stale |
 //! | `cause`, `picture` | a failure told in ten lines, and drawn |
@@ -31,6 +31,7 @@
 pub mod bugs;
 mod cause;
 pub mod checks;
+mod commits;
 mod concrete;
 mod evidence;
 mod fault;
@@ -64,4 +65,4 @@ pub use report::{Report, StalePlan, run, run_as, run_kept};
 pub use shrink::{Shrunk, shrink};
 pub use sweep::{Point, Swept, Unswept, crash_everywhere};
 pub use tally::Work;
-pub use watch::{Ended, Name, Runs, Seen, Told};
+pub use watch::{Ended, MessageName, Runs, Seen, Told};

@@ -73,6 +73,7 @@ impl Scene {
     pub(super) fn new(world: &World, plan: &Arc<Plan>, model: Model, bug: Option<Bug>) -> Self {
         let trouble = Trouble::new(world, plan, Script::of(plan, world.chronicle().is_kept()));
         let interference = Arc::new(BrokerTrouble::new(&trouble));
+        let watch = Watch::default();
         let machine = |name, is_consumer| {
             let node = Node::new(world, name);
             let crashes = || plan.crashes.iter().filter(move |crash| crash.is_consumer == is_consumer);
@@ -84,7 +85,7 @@ impl Scene {
                     gate.dies_at(of, crash.call, crash.side);
                 }
             }
-            Machine { node, disk: Arc::default(), gate }
+            Machine { node, disk: Disk::new(&watch), gate }
         };
         Self {
             world: world.clone(),
@@ -95,7 +96,7 @@ impl Scene {
             tally: Tally::default(),
             producer: machine("producer", false),
             consumer: machine("consumer", true),
-            watch: Watch::default(),
+            watch,
             planted: Planted::new(bug),
         }
     }
@@ -163,8 +164,10 @@ impl Scene {
             trouble,
             clock: Arc::clone(&seams.clock),
             name: format!("write of {}", machine.node.name()),
-            answers_early: self.planted.answers_early(),
         };
+        if self.planted.answers_early() {
+            machine.disk.answer_early();
+        }
         let is_consumer = machine.node.name() == self.consumer.node.name();
         let store = self.planted.on_store(Arc::new(store), is_consumer, &seams);
         Outside { bus, store, seams }

@@ -11,8 +11,10 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use services::store::{Batch, Direction, Key, MemoryStore, Range, Store, Table, Written};
 
+use super::commits::{is_count, watched};
 use super::fault::Fault;
 use super::trouble::Trouble;
+use super::watch::Watch;
 use crate::gate::Gate;
 use crate::node::Life;
 
@@ -26,6 +28,7 @@ pub(super) struct Disk {
     durable: Mutex<Arc<MemoryStore>>,
     /// Handed in and not synced, in order.
     pending: Mutex<Pending>,
+    watch: Watch,
 }
 
 /// How many answered writes a crash takes back at most, on a disk that answers early.
@@ -43,6 +46,11 @@ struct Pending {
 }
 
 impl Disk {
+    /// An empty disk, whose writes are watched.
+    pub(super) fn new(watch: &Watch) -> Arc<Self> {
+        Arc::new(Self { watch: watch.clone(), ..Self::default() })
+    }
+
     /// Reads what is synced.
     #[must_use]
     pub(super) fn scan(&self, range: &Range) -> Vec<(Key, Bytes)> {
@@ -59,16 +67,18 @@ impl Disk {
         Arc::clone(&self.durable.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Remembers now and then what is there, as the last that was really synced.
-    fn remember(&self) {
-        let is_due = self.pending().write_count.is_multiple_of(EARLY_COUNT);
-        if is_due {
-            let copy = MemoryStore::new();
-            let rows = TABLES.iter().flat_map(|table| self.scan(&table.all()));
-            let batch = rows.fold(Batch::new(), |batch, (key, value)| batch.put(key, value));
-            drop(copy.apply(batch).now_or_never());
-            self.pending().fallback = Some(Arc::new(copy));
-        }
+    /// From now on it answers before it has synced: a crash takes it back to what it then was, or was later
+    /// at every so many writes.
+    pub(super) fn answer_early(&self) {
+        self.pending().fallback = Some(self.copy());
+    }
+
+    fn copy(&self) -> Arc<MemoryStore> {
+        let copy = MemoryStore::new();
+        let rows = Table::ALL.iter().flat_map(|table| self.scan(&table.all()));
+        let batch = rows.fold(Batch::new(), |batch, (key, value)| batch.put(key, value));
+        drop(copy.apply(batch).now_or_never());
+        Arc::new(copy)
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
@@ -89,8 +99,15 @@ impl Disk {
         while pending.batches.front().is_some_and(|(first, _)| *first <= number) {
             let Some((first, batch)) = pending.batches.pop_front() else { return };
             pending.write_count += 1;
+            let rows = watched(&batch);
             if let Some(Ok(written)) = self.durable().apply(batch).now_or_never() {
+                if matches!(written, Written::Applied(_)) {
+                    self.watch.committed(rows);
+                }
                 pending.answers.push_back((first, written));
+            }
+            if pending.fallback.is_some() && pending.write_count.is_multiple_of(EARLY_COUNT) {
+                pending.fallback = Some(self.copy());
             }
         }
     }
@@ -123,29 +140,6 @@ impl Disk {
     }
 }
 
-/// All tables of both services.
-pub(super) const TABLES: [Table; 19] = [
-    Table::Sequence,
-    Table::Outbox,
-    Table::Parked,
-    Table::Inbox,
-    Table::InboxExpiry,
-    Table::Orders,
-    Table::OrdersById,
-    Table::OrdersByStatus,
-    Table::Changes,
-    Table::Idempotency,
-    Table::IdempotencyExpiry,
-    Table::Copies,
-    Table::CopiesBySequence,
-    Table::Processed,
-    Table::ProcessedBySequence,
-    Table::Unacknowledged,
-    Table::Cursor,
-    Table::Books,
-    Table::Totals,
-];
-
 /// The disk as one life of a service sees it.
 #[derive(Debug)]
 pub(super) struct StoreSeam {
@@ -156,8 +150,6 @@ pub(super) struct StoreSeam {
     pub(super) clock: Arc<dyn bus::Clock>,
     /// What its writes are to the dice.
     pub(super) name: String,
-    /// Whether it answers before the write is synced: a bug.
-    pub(super) answers_early: bool,
 }
 
 impl StoreSeam {
@@ -189,14 +181,19 @@ impl Store for StoreSeam {
         let apply = async {
             let about = self.trouble.script().written(&batch);
             let at = if about.is_empty() { Cow::Borrowed(name) } else { Cow::Owned(format!("{name}, {about}")) };
-            if self.trouble.strikes_at(Fault::StoreError, name, &at).is_some() {
+            let is_count = is_count(&batch);
+            let strikes = |fault| {
+                let length = self.trouble.strikes_at(fault, name, &at)?;
+                if is_count {
+                    self.disk.watch.disturbed();
+                }
+                Some(length)
+            };
+            if strikes(Fault::StoreError).is_some() {
                 return Err(unavailable("the disk did not take it"));
             }
-            if self.answers_early {
-                self.disk.remember();
-            }
             let number = self.disk.hand_in(batch);
-            if let Some(length) = self.trouble.strikes_at(Fault::StoreSlow, name, &at) {
+            if let Some(length) = strikes(Fault::StoreSlow) {
                 self.clock.sleep(length).await;
             }
             self.clock.sleep(COMMIT).await;
@@ -204,7 +201,7 @@ impl Store for StoreSeam {
             let answer = self.disk.answer(number);
             let is_refused = matches!(answer, Some(Written::Rejected(_)));
             self.gate.tell(if is_refused { "was too late to write" } else { "wrote" }, || [about, String::new()]);
-            if self.trouble.strikes_at(Fault::StoreUnknown, name, &at).is_some() {
+            if strikes(Fault::StoreUnknown).is_some() {
                 return Err(unavailable("no answer"));
             }
             answer.ok_or_else(|| unavailable("the write was lost"))
@@ -214,5 +211,26 @@ impl Store for StoreSeam {
 
     fn trouble(&self) -> Option<String> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_answers_early_loses_some_of_its_last_writes_and_nothing_of_any_table_before() {
+        let disk = Disk::new(&Watch::default());
+        let hand_in = |table: Table, part: &str| disk.hand_in(Batch::new().put(table.key(part), ""));
+        let before = Table::ALL.iter().map(|table| hand_in(*table, "before")).max();
+        disk.sync(before.expect("there are tables"));
+        disk.answer_early();
+        let last = (0..3 * EARLY_COUNT - 1).map(|number| hand_in(Table::Orders, &number.to_string())).max();
+        disk.sync(last.expect("there are some"));
+        assert_eq!(disk.lose(|_| 0), 0, "all were synced, as far as anybody knew");
+        let count = |table: Table| disk.scan(&table.all()).len();
+        assert_eq!(count(Table::Orders), 1 + 2 * EARLY_COUNT as usize, "{} are gone", EARLY_COUNT - 1);
+        let emptied = Table::ALL.iter().find(|table| count(**table) == 0);
+        assert_eq!(emptied, None);
     }
 }

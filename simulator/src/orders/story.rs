@@ -45,10 +45,8 @@ impl Scene {
         if evidence.came_to_rest && self.plan.healed_at_ms > 0 {
             self.world.seams().clock.sleep(self.aftermath()).await;
         }
-        onlooker.is_at_rest(self);
         // To be asked what became of it all, both must be up; who dies, died before the healing.
         self.world.seams().clock.sleep(2 * DOWN_TIME).await;
-        evidence.seen_backwards = onlooker.into_backwards();
         evidence.collect(self).await;
         evidence
     }

@@ -2,19 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use services::store::{Batch, Operation};
+use services::store::{Batch, Operation, Table};
 
 use super::names::{NUMBER_BYTES, Names};
-use super::store::TABLES;
 
 /// Such as `order 3: Orders, Outbox`. A table that is only looked at does not count.
 pub(super) fn about(batch: &Batch, names: &Names) -> String {
-    let (mut orders, mut tables) = (BTreeSet::new(), BTreeSet::new());
-    for operation in batch.clone() {
+    let (mut orders, mut tables) = (BTreeSet::new(), BTreeSet::<Table>::new());
+    for operation in batch {
         if !matches!(operation, Operation::Expect { .. }) {
-            tables.extend(TABLES.into_iter().filter(|table| operation.is_of(*table)));
+            tables.extend(Table::ALL.iter().filter(|table| operation.is_of(**table)));
         }
-        for bytes in texts(&operation) {
+        for bytes in texts(operation) {
             let text = String::from_utf8_lossy(bytes);
             let numbers = text.split("ORD-").skip(1).filter_map(|rest| rest.get(..NUMBER_BYTES));
             orders.extend(numbers.map(|number| names.stable(&format!("ORD-{number}"))));
@@ -41,8 +40,6 @@ fn texts(operation: &Operation) -> Vec<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use services::store::Table;
-
     use super::*;
     use crate::broker::Model;
     use crate::orders::{Plan, Profile};

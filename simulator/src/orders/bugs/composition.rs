@@ -11,6 +11,7 @@ use services::consumer::ports::{LocalBooks, Ports, StockLevels};
 use services::store::{Store, Table};
 
 use super::Bug;
+use super::counting::CountsApart;
 use super::guards::{FarAway, Unguarded};
 use super::handling::{InOrderHandler, Retried};
 use super::inbox::{InboxStore, Memory};
@@ -72,6 +73,7 @@ impl Planted {
                 let inner = Arc::new(FarAway { inner: store, clock: Arc::clone(&seams.clock) });
                 Arc::new(Unguarded { inner, table: Table::Orders })
             }
+            Some(Bug::StartsInMemory) => Arc::new(CountsApart::new(store)),
             Some(Bug::InboxBeforeEffect) => Arc::new(InboxStore::new(store, memory)),
             _ if self.control() == Some(Bug::InboxAlone) => Arc::new(InboxStore::new(store, memory)),
             _ if self.control() == Some(Bug::LateWrites) && is_consumer => {
@@ -114,6 +116,7 @@ impl Planted {
         }
         match self.bug {
             Some(Bug::TwoWorkersOnOneKey) => settings.policy.order_per_key = false,
+            Some(Bug::DeadLetterTooEarly) => settings.policy.attempt_count_max -= 2,
             Some(Bug::RetryWithoutLimit) => settings.policy.attempt_count_max = u32::MAX,
             _ => {}
         }

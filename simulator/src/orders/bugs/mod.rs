@@ -14,10 +14,11 @@
 //! |---|---|
 //! | `receiving`, `sending` | a layer on the bus |
 //! | `handling` | a middleware around the handlers |
-//! | `inbox`, `outbox`, `guards`, `zombies` | a store around the store |
+//! | `inbox`, `counting`, `outbox`, `guards`, `zombies` | a store around the store |
 //! | `ports` | stock, payment and shipping |
 
 mod composition;
+mod counting;
 mod guards;
 mod handling;
 mod inbox;
@@ -83,13 +84,17 @@ pub enum Bug {
     PublishAndForget,
     /// The store answers before it has synced: the fast setting of the database.
     AnswerBeforeSync,
+    /// A message is given up before its last attempts.
+    DeadLetterTooEarly,
+    /// Attempts are counted in the process, and begin anew with each of its lives.
+    StartsInMemory,
 }
 
 impl Bug {
-    /// All that should be found: the first seventeen in the order of the specification, then two of our own.
+    /// All that should be found: the first seventeen in the order of the specification, then four of our own.
     /// Of the specification's, not planted: a cursor saved before its page, a clock as version, order by the
     /// iteration of a `HashMap`, an inert injector (the doctor's).
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::NoInbox,
         Self::InboxBeforeEffect,
         Self::InboxAfterEffect,
@@ -109,6 +114,8 @@ impl Bug {
         Self::TwoWrites,
         Self::PublishAndForget,
         Self::AnswerBeforeSync,
+        Self::DeadLetterTooEarly,
+        Self::StartsInMemory,
     ];
 
     /// Its name, for people.
@@ -139,6 +146,8 @@ impl Bug {
             Self::TwoWrites => "two writes instead of one",
             Self::PublishAndForget => "publish and forget",
             Self::AnswerBeforeSync => "store answers before it has synced",
+            Self::DeadLetterTooEarly => "dead letter too early",
+            Self::StartsInMemory => "attempts counted in memory",
         }
     }
 
@@ -170,7 +179,9 @@ impl Bug {
             | Self::NewIdAfterUnknown
             | Self::WindowTooShort
             | Self::InboxAlone => Some(Self::InboxAlone),
-            Self::RetryWithoutLimit | Self::RetriedBeforeRejected => Some(Self::RetriedBeforeRejected),
+            Self::RetryWithoutLimit | Self::DeadLetterTooEarly | Self::StartsInMemory | Self::RetriedBeforeRejected => {
+                Some(Self::RetriedBeforeRejected)
+            }
             Self::NoFencing | Self::LateWrites => Some(Self::LateWrites),
             Self::NoVersionGuard | Self::SlowReads => Some(Self::SlowReads),
             Self::TwoWorkersOnOneKey

@@ -1,8 +1,8 @@
-//! No order and no copy was ever seen with a lower version than before.
+//! No order and no copy was ever written with a lower version than before, whatever came of it later.
 
 use super::super::evidence::Evidence;
 use super::Verdict;
 
 pub(super) fn check(evidence: &Evidence) -> Verdict {
-    Verdict::of(evidence.copies.len(), evidence.seen_backwards.iter().cloned())
+    Verdict::of(evidence.copies.len(), evidence.seen.backwards.iter().cloned())
 }
