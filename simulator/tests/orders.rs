@@ -87,7 +87,7 @@ fn a_stored_plan_is_replayed_and_a_stale_one_says_so() {
     assert_eq!(simulator(&["replay", file]).status.code(), Some(0));
     let text = std::fs::read_to_string(&path).unwrap();
     let other_hash = text.replacen("\"hash\": \"", "\"hash\": \"f", 1);
-    let other_format = text.replace("\"format\": 2", "\"format\": 0");
+    let other_format = text.replace("\"format\": 3", "\"format\": 0");
     let misspelt = text.replace("\"cancelled_after_ms\"", "\"canceled_after_ms\"");
     let one_too_many = text.replacen("\"seed\":", "\"strike\": [], \"seed\":", 1);
     let without_hash = text.lines().filter(|line| !line.contains("\"hash\"")).collect();

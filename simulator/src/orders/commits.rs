@@ -72,7 +72,7 @@ impl Seen {
     pub(super) fn committed(&mut self, rows: Rows) {
         for (key, value) in rows {
             if key.is_of(Table::Inbox) {
-                if let (Some(name), Ok(Starts { attempts })) = (name_of(&key), decode(&value)) {
+                if let (Some(name), Ok(Starts { attempts })) = (message_name(&key), decode(&value)) {
                     self.counted(name, attempts);
                 }
                 continue;
@@ -112,7 +112,7 @@ impl Seen {
 }
 
 /// The message of an inbox row: the subscription, closed by a zero byte, and the id.
-fn name_of(key: &Key) -> Option<MessageName> {
+pub(super) fn message_name(key: &Key) -> Option<MessageName> {
     let name = key.as_bytes().get(1..)?;
     let end = name.iter().position(|byte| *byte == 0)?;
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();

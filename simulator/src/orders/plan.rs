@@ -11,7 +11,7 @@ use crate::chance::Chance;
 use crate::gate::Side;
 
 /// Raised whenever the same plan would be run otherwise.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// How much goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

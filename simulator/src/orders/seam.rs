@@ -1,14 +1,14 @@
 //! The bus as one life of a service sees it: every call passes the gate, and may fail on its way.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bus::layer::{Layer, ReceiverLayer, layered_receiver};
 use bus::{
-    Bus, ClockExt, Declaration, Delivery, Depth, Error, ErrorKind, ExtendOutcome, Message, Outgoing, PublishOutcome,
-    Receiver, Result, SettleOutcome, Settlement, SubscribeOptions, Subscription, Token, Unsettled,
+    Bus, ClockExt, Declaration, Delivery, Depth, Error, ErrorKind, ExtendOutcome, Message, MessageId, Outgoing,
+    PublishOutcome, Receiver, Result, SettleOutcome, Settlement, SubscribeOptions, Subscription, Token, Unsettled,
 };
 use serde_json::Value;
 
@@ -150,17 +150,23 @@ impl Layer for BusSeam {
 struct ReceiverSeam {
     seam: BusSeam,
     name: String,
-    /// The names of what is out, for who tells of it.
-    out: Mutex<BTreeMap<Token, String>>,
+    /// Which messages are out: a token is another in every run that differs a little.
+    out: Mutex<BTreeMap<Token, MessageId>>,
 }
 
 impl ReceiverSeam {
-    fn tell(&self, settlement: &Settlement) {
-        self.seam.gate.tell("settled", || {
-            let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-            let name = out.get(&settlement.token()).cloned().unwrap_or_default();
-            [name, format!("{:?}", settlement.verdict()).to_lowercase()]
-        });
+    fn out(&self) -> MutexGuard<'_, BTreeMap<Token, MessageId>> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The id of the message that is settled, for the last time under this token.
+    fn id_of(&self, settlement: &Settlement) -> String {
+        self.out().remove(&settlement.token()).map(|id| id.to_string()).unwrap_or_default()
+    }
+
+    fn tell(&self, id: &str, settlement: &Settlement) {
+        let verdict = || format!("{:?}", settlement.verdict()).to_lowercase();
+        self.seam.gate.tell("settled", || [self.seam.trouble.script().stable(id), verdict()]);
     }
 }
 
@@ -174,9 +180,9 @@ impl ReceiverLayer for ReceiverSeam {
         for delivery in &received {
             tally.received(delivery);
             gate.note_received(delivery.message());
+            self.out().insert(delivery.token(), delivery.message().id().clone());
             gate.tell("was given", || {
                 let name = trouble.script().stable(&delivery.message().id().to_string());
-                self.out.lock().unwrap_or_else(PoisonError::into_inner).insert(delivery.token(), name.clone());
                 let count = delivery.receive_count().map_or_else(String::new, |count| format!(", receive {count}"));
                 [name, format!("from {}{count}", self.name)]
             });
@@ -189,16 +195,18 @@ impl ReceiverLayer for ReceiverSeam {
     async fn settle(&self, batch: Vec<Settlement>, next: &dyn Receiver) -> Vec<SettleOutcome> {
         let BusSeam { gate, life, trouble, clock, tally, .. } = &self.seam;
         tally.work().settled += batch.len() as u64;
-        let name = format!("{} {:?}", self.name, batch.first().map(Settlement::token));
+        let ids: Vec<String> = batch.iter().map(|settlement| self.id_of(settlement)).collect();
+        let first = ids.first().cloned().unwrap_or_default();
         let settle = async {
-            if trouble.strikes(Fault::SettlementLate, &name) {
+            // Whatever else is in its batch, a message is late or not; and then so are the others.
+            if ids.iter().filter(|id| trouble.strikes(Fault::SettlementLate, id)).count() > 0 {
                 clock.sleep(Duration::from_secs(45)).await;
             }
             let mut outcomes: Vec<Option<SettleOutcome>> = Vec::new();
             let mut kept = Vec::new();
-            for settlement in batch {
-                self.tell(&settlement);
-                if trouble.strikes(Fault::SettlementPartial, &name) {
+            for (settlement, id) in batch.into_iter().zip(&ids) {
+                self.tell(id, &settlement);
+                if trouble.strikes(Fault::SettlementPartial, id) {
                     // The duty stays with the broker: it comes again when its lease ends.
                     let _ = settlement.into_parts();
                     let error = Error::new(ErrorKind::Throttled, "settle", "slower");
@@ -211,7 +219,7 @@ impl ReceiverLayer for ReceiverSeam {
             let mut answers = next.settle(kept).await.into_iter();
             outcomes.into_iter().filter_map(|known| known.or_else(|| answers.next())).collect()
         };
-        gate.call(life, "settle", &name, settle).await
+        gate.call(life, "settle", &first, settle).await
     }
 
     async fn extend(&self, tokens: &[Token], by: Duration, next: &dyn Receiver) -> Vec<ExtendOutcome> {
