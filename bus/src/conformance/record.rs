@@ -86,20 +86,23 @@ pub(super) fn compare(path: &Path, today: &str) -> std::result::Result<(), Strin
         return fs::write(path, today).map_err(|error| format!("{}: {error}", path.display()));
     }
     let kept = fs::read_to_string(path).unwrap_or_default();
+    changes(&kept, today).map_or(Ok(()), |changes| {
+        let path = path.display();
+        let advice = format!("if the change is meant, run this test with {WRITE}=1 and read the difference");
+        Err(format!("the record {path} is stale; {advice}:\n{changes}"))
+    })
+}
+
+/// What is in one of two records and not in the other; `None` when they are the same.
+fn changes(kept: &str, today: &str) -> Option<String> {
     if kept == today {
-        return Ok(());
+        return None;
     }
-    let (kept, today) = (Line::all(&kept), Line::all(today));
-    let news =
-        today.iter().filter(|line| !kept.contains(line)).map(|line| format!("+ {} = {}", line.about, line.standing));
-    let gone =
-        kept.iter().filter(|line| !today.contains(line)).map(|line| format!("- {} = {}", line.about, line.standing));
-    let changes: Vec<String> = gone.chain(news).collect();
-    Err(format!(
-        "the record {} is stale; if the change is meant, run this test with {WRITE}=1 and read the difference:\n{}",
-        path.display(),
-        changes.join("\n")
-    ))
+    let (kept, today) = (Line::all(kept), Line::all(today));
+    let told = |sign: char, line: &Line| format!("{sign} {} = {}", line.about, line.standing);
+    let gone = kept.iter().filter(|line| !today.contains(line)).map(|line| told('-', line));
+    let news = today.iter().filter(|line| !kept.contains(line)).map(|line| told('+', line));
+    Some(gone.chain(news).collect::<Vec<_>>().join("\n"))
 }
 
 /// Every field; a new one does not compile until it is named here.
@@ -146,12 +149,11 @@ mod tests {
 
     #[test]
     fn a_record_that_would_be_written_otherwise_is_stale_and_says_in_what() {
-        let directory = std::env::temp_dir().join(format!("record-{}", std::process::id()));
-        fs::write(&directory, "capability.order = None\na_case = shown\n").expect("a place to write");
-        assert_eq!(compare(&directory, "capability.order = None\na_case = shown\n"), Ok(()));
-        let stale = compare(&directory, "capability.order = None\na_case = skipped: groups is off\n");
-        let said = stale.expect_err("another standing");
-        assert!(said.contains("- a_case = shown\n+ a_case = skipped: groups is off"), "{said}");
-        fs::remove_file(&directory).expect("it was written");
+        let kept = "capability.order = None\na_case = shown\n";
+        assert_eq!(changes(kept, kept), None);
+        let today = "capability.order = None\na_case = skipped: groups is off\n";
+        let said = changes(kept, today);
+        assert_eq!(said.as_deref(), Some("- a_case = shown\n+ a_case = skipped: groups is off"));
+        assert!(changes("", today).is_some(), "a record that is not kept yet");
     }
 }
