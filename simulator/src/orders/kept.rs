@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bugs::Bug;
 use super::plan::Plan;
-use super::report::{Report, StalePlan, run_as, run_kept};
+use super::report::Report;
+use super::run::{StalePlan, run_as, run_kept};
 
 /// A plan as it is stored and replayed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -25,9 +25,11 @@
 //! | `kept` | a plan on disk, and whether it is stale |
 //! | `cause`, `picture` | a failure told in ten lines, and drawn |
 //! | `sweep` | a run crashed at each of its calls |
+//! | `run`, `report`, `account` | one run of a plan, and what came of it |
 //! | `evidence`, `checks` | what is known at the end, and what must be true of it |
 //! | `bugs` | the services put together wrong, to see that it is noticed |
 
+mod account;
 pub mod bugs;
 mod cause;
 pub mod checks;
@@ -42,6 +44,7 @@ mod onlooker;
 mod picture;
 mod plan;
 mod report;
+mod run;
 mod scene;
 mod script;
 mod seam;
@@ -61,7 +64,8 @@ pub use fault::{Fault, Fired};
 pub use kept::KeptPlan;
 pub use picture::{sequence, timeline};
 pub use plan::{Crash, FORMAT, Plan, Profile, Strength, Strike, Wanted};
-pub use report::{Report, StalePlan, run, run_as, run_kept};
+pub use report::Report;
+pub use run::{StalePlan, run, run_as, run_kept};
 pub use shrink::{Shrunk, shrink};
 pub use sweep::{Point, Swept, Unswept, crash_everywhere};
 pub use tally::Work;

@@ -55,7 +55,7 @@ impl Profile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Strength {
-    /// How many of a thousand chances it takes; of a timed kind, how many times it happens.
+    /// On how many of a thousand occasions it happens; of a timed kind, how many times it happens.
     pub per_mille: u32,
     /// Longest time it takes, in milliseconds.
     pub max_ms: u64,
@@ -84,7 +84,7 @@ pub struct Strike {
     pub fault: Fault,
     /// To whom: a message or a call, in words that hold for as long as the same customers order the same.
     pub whom: String,
-    /// The number of the chance it took there, from 1.
+    /// On which occasion there, from 1.
     pub nth: u32,
     /// When, of a kind that comes by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]

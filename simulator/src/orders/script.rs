@@ -1,4 +1,4 @@
-//! Which chances a fault takes: as the dice fall and written down, or as it is written.
+//! On which occasions a fault happens: as the dice fall and written down, or as it is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +12,8 @@ use super::names::Names;
 use super::plan::{Plan, Strike};
 use super::writes;
 
-/// The n-th chance of a fault with somebody.
-type Chance = (Fault, String, u32);
+/// The n-th time that a fault could befall somebody.
+type Occasion = (Fault, String, u32);
 
 /// Clones are the same script.
 #[derive(Clone, Debug)]
@@ -23,10 +23,10 @@ pub(super) struct Script(Option<Arc<Mutex<State>>>);
 struct State {
     names: Names,
     /// How long each takes; `None`: the dice decide.
-    written: Option<BTreeMap<Chance, u64>>,
+    written: Option<BTreeMap<Occasion, u64>>,
     asked: BTreeMap<(Fault, String), u32>,
     taken: Vec<Strike>,
-    met: BTreeSet<Chance>,
+    met: BTreeSet<Occasion>,
 }
 
 impl Script {
@@ -36,8 +36,8 @@ impl Script {
         if plan.strikes.is_none() && !is_kept {
             return Self(None);
         }
-        let by_chance = |strike: &Strike| ((strike.fault, strike.whom.clone(), strike.nth), strike.length_ms);
-        let written = plan.strikes.as_ref().map(|strikes| strikes.iter().map(by_chance).collect());
+        let by_occasion = |strike: &Strike| ((strike.fault, strike.whom.clone(), strike.nth), strike.length_ms);
+        let written = plan.strikes.as_ref().map(|strikes| strikes.iter().map(by_occasion).collect());
         let names = Names::of(plan);
         let state = State { names, written, asked: BTreeMap::new(), taken: Vec::new(), met: BTreeSet::new() };
         Self(Some(Arc::new(Mutex::new(state))))
@@ -73,14 +73,14 @@ impl Script {
             *count += 1;
             *count
         };
-        let chance = (fault, whom, nth);
+        let occasion = (fault, whom, nth);
         let length = match &state.written {
-            Some(written) => written.get(&chance).map(|milliseconds| Duration::from_millis(*milliseconds)),
+            Some(written) => written.get(&occasion).map(|milliseconds| Duration::from_millis(*milliseconds)),
             None => drawn,
         }?;
         let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
-        state.met.insert(chance.clone());
-        state.taken.push(Strike { fault, whom: chance.1, nth, at_ms: None, length_ms });
+        state.met.insert(occasion.clone());
+        state.taken.push(Strike { fault, whom: occasion.1, nth, at_ms: None, length_ms });
         Some(length)
     }
 
@@ -101,7 +101,7 @@ impl Script {
         let Some(state) = self.state() else { return Vec::new() };
         let written = state.written.iter().flatten();
         let unmet =
-            written.filter(|((_, whom, _), _)| !whom.is_empty()).filter(|(chance, _)| !state.met.contains(*chance));
-        unmet.map(|((fault, whom, nth), _)| format!("{} of {whom}, chance {nth}", fault.name())).collect()
+            written.filter(|((_, whom, _), _)| !whom.is_empty()).filter(|(occasion, _)| !state.met.contains(*occasion));
+        unmet.map(|((fault, whom, nth), _)| format!("{} of {whom}, occasion {nth}", fault.name())).collect()
     }
 }

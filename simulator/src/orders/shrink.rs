@@ -6,7 +6,7 @@ use super::bugs::Bug;
 use super::concrete::concrete;
 use super::fault::Fault;
 use super::plan::{Crash, Plan, Strike};
-use super::report::{run_as, run_kept};
+use super::run::{run_as, run_kept};
 use crate::gate::Side;
 
 /// Calls at which a lone crash is tried when most orders are taken away.

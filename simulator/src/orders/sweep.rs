@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::bugs::Bug;
 use super::plan::{Crash, Plan};
-use super::report::{Report, StalePlan, run_as};
+use super::report::Report;
+use super::run::{StalePlan, run_as};
 use crate::gate::Side;
 
 /// A place at which a crash was not survived.

@@ -56,9 +56,9 @@ pub(crate) fn sweep(options: &RunOptions) -> ExitCode {
 /// Tells a failure with its least plan; what fails no check is told as it is.
 fn tell(plan: &Plan, check: &str, why: &str, options: &RunOptions) {
     let path = options.plan_path(plan);
-    match failure::tell(plan, options.bug, options.shrink_runs, &path) {
-        Ok(Some(told)) if options.json => println!("{}", told.object()),
-        Ok(Some(told)) => told.print(),
+    match failure::explain(plan, options.bug, options.shrink_runs, &path) {
+        Ok(Some(explained)) if options.json => println!("{}", explained.object()),
+        Ok(Some(explained)) => explained.print(),
         Ok(None) => eprintln!("simulator: {check}: {why}; there is no plan that fails a check"),
         Err(error) => eprintln!("simulator: {}: {error}", path.display()),
     }

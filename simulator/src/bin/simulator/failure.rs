@@ -11,7 +11,7 @@ use simulator::orders::{KeptPlan, Plan, cause, run_kept, sequence, shrink, timel
 use crate::bar::bar;
 
 /// A failure, written beside its plan.
-pub(crate) struct Told {
+pub(crate) struct Explained {
     needs: String,
     story: String,
     path: PathBuf,
@@ -20,7 +20,7 @@ pub(crate) struct Told {
 
 /// Shrinks `plan`, which fails, and writes the plan to `path`, the timeline and the sequence diagram
 /// beside it. `None` when it does not fail.
-pub(crate) fn tell(plan: &Plan, bug: Option<Bug>, run_count_max: u32, path: &Path) -> io::Result<Option<Told>> {
+pub(crate) fn explain(plan: &Plan, bug: Option<Bug>, run_count_max: u32, path: &Path) -> io::Result<Option<Explained>> {
     let bar: ProgressBar = bar(u64::from(run_count_max), "per_sec");
     let shrunk = shrink(plan, bug, run_count_max, &mut |runs, least| {
         bar.set_position(u64::from(runs));
@@ -38,10 +38,10 @@ pub(crate) fn tell(plan: &Plan, bug: Option<Bug>, run_count_max: u32, path: &Pat
     std::fs::write(path.with_extension("html"), timeline(&title, &needs, &cause, &report.chronicle))?;
     std::fs::write(path.with_extension("mmd"), sequence(&cause))?;
     let (path, run_count) = (path.to_owned(), shrunk.run_count);
-    Ok(Some(Told { needs, story: cause.to_string(), path, run_count }))
+    Ok(Some(Explained { needs, story: cause.to_string(), path, run_count }))
 }
 
-impl Told {
+impl Explained {
     pub(crate) fn print(&self) {
         let path = self.path.display();
         println!("\n{}  ({} runs to find out)\n\n{}\n", self.needs, self.run_count, self.story);

@@ -3,7 +3,7 @@
 //! | module | one idea |
 //! |---|---|
 //! | `cli` | what can be asked for |
-//! | `sweep` | many seeds, one line or object each |
+//! | `seeds` | many seeds, one line or object each |
 //! | `failure` | the least plan that fails, its story and pictures |
 //! | `crashes` | one run, crashed at every call |
 //! | `replay` | a stored plan |
@@ -20,7 +20,7 @@ mod crashes;
 mod doctor;
 mod failure;
 mod replay;
-mod sweep;
+mod seeds;
 
 use std::process::ExitCode;
 
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     match Cli::parse().command {
         Command::Run(options) if options.sweep => crashes::sweep(&options),
-        Command::Run(options) => sweep::run(&options),
+        Command::Run(options) => seeds::run(&options),
         Command::Replay { plan, json, lines } => replay::replay(&plan, json, lines),
         Command::Doctor => doctor::doctor(),
         Command::Bugs { seeds, json } => bugs::bugs(seeds, json),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use simulator::orders::{KeptPlan, cause};
 
-use crate::sweep::object;
+use crate::seeds::object;
 use crate::{FAILED, PROVED_NOTHING, USAGE};
 
 pub(crate) fn replay(path: &Path, is_json: bool, with_lines: bool) -> ExitCode {

@@ -12,7 +12,7 @@ use crate::cli::RunOptions;
 use crate::failure;
 use crate::{FAILED, PROVED_NOTHING, USAGE};
 
-/// Most vacuous runs of a hundred for a sweep to prove something.
+/// Most vacuous runs of a hundred for all of them to prove something.
 const VACUOUS_PERCENT_MAX: u64 = 5;
 
 #[derive(Default)]
@@ -57,9 +57,9 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
     match (first_failed, &options.save, last) {
         (Some(plan), _, _) => {
             let path = options.plan_path(&plan);
-            match failure::tell(&plan, options.bug, options.shrink_runs, &path) {
-                Ok(Some(told)) if options.json => println!("{}", told.object()),
-                Ok(Some(told)) => told.print(),
+            match failure::explain(&plan, options.bug, options.shrink_runs, &path) {
+                Ok(Some(explained)) if options.json => println!("{}", explained.object()),
+                Ok(Some(explained)) => explained.print(),
                 Ok(None) => eprintln!(
                     "simulator: seed {} on {} failed and does not fail again: the simulator IS NOT DETERMINISTIC",
                     plan.seed, plan.broker
