@@ -52,6 +52,7 @@ pub mod cases;
 mod consume;
 mod harness;
 mod logbook;
+mod receiving;
 mod record;
 mod rig;
 mod run;
