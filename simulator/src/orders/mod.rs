@@ -26,6 +26,7 @@
 //! | `cause`, `picture` | a failure told in ten lines, and drawn |
 //! | `sweep` | a run crashed at each of its calls |
 //! | `run`, `report`, `account` | one run of a plan, and what came of it |
+//! | `effect` | whether a kind of fault changes a run |
 //! | `evidence`, `checks` | what is known at the end, and what must be true of it |
 //! | `bugs` | the services put together wrong, to see that it is noticed |
 
@@ -35,6 +36,7 @@ mod cause;
 pub mod checks;
 mod commits;
 mod concrete;
+mod effect;
 mod evidence;
 mod fault;
 mod kept;
@@ -59,6 +61,7 @@ mod writes;
 
 pub use cause::{Cause, cause};
 pub use concrete::concrete;
+pub use effect::matters;
 pub use evidence::{Evidence, Placed};
 pub use fault::{Fault, Fired};
 pub use kept::KeptPlan;

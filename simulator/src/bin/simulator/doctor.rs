@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use simulator::broker::Model;
-use simulator::orders::{Fault, Plan, Profile, run};
+use simulator::orders::{Fault, Plan, Profile, matters, run};
 
 use crate::FAILED;
 
@@ -17,7 +17,7 @@ pub(crate) fn doctor() -> ExitCode {
         for model in Model::ALL {
             let finding = match fault.excluded_by(model) {
                 Some(why) => format!("does not apply: {why}"),
-                None => match matters(*fault, model) {
+                None => match first_that_matters(*fault, model) {
                     Some(seed) => format!("fired and changed the run of seed {seed}"),
                     None => {
                         is_well = false;
@@ -52,19 +52,7 @@ fn same_hashes() -> bool {
 }
 
 /// The first seed in which the fault fired, and without which the run is another.
-fn matters(fault: Fault, model: Model) -> Option<u64> {
-    (1..=SEEDS).find(|seed| {
-        let with = Plan::draw(*seed, model, Profile::Only(fault), ORDERS);
-        let mut without = with.clone();
-        without.faults.clear();
-        // A loss is of a crash, which changes the run by itself.
-        if fault != Fault::StoreLoss {
-            without.crashes.clear();
-        }
-        if fault == Fault::Burst {
-            without.orders = Plan::draw(*seed, model, Profile::Calm, ORDERS).orders;
-        }
-        let (Ok(with), Ok(without)) = (run(&with), run(&without)) else { return false };
-        with.faults.contains_key(&fault) && with.plain_hash != without.plain_hash
-    })
+fn first_that_matters(fault: Fault, model: Model) -> Option<u64> {
+    let plan = |seed| Plan::draw(seed, model, Profile::Only(fault), ORDERS);
+    (1..=SEEDS).find(|seed| matters(&plan(*seed), fault).unwrap_or(false))
 }
