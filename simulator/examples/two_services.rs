@@ -11,11 +11,12 @@ use std::time::Duration;
 use bus::layer::{FaultInjection, Faults, LayerExt};
 use bus::pipeline::{Envelope, Pipeline};
 use bus::{Bus, BusExt, ClockExt, Declaration, Destination, Message, MessageId, Outgoing, Subscription};
-use simulator::broker::{Broker, Model};
+use simulator::broker::{Broker, Connection, Model};
+use simulator::chronicle::Event;
 use simulator::gate::{Gate, Side};
 use simulator::gated::gated;
 use simulator::node::{Life, Node};
-use simulator::{World, simulate};
+use simulator::{World, simulate, simulate_with_lines};
 use tokio_util::sync::CancellationToken;
 
 const ORDERS: u32 = 5;
@@ -58,20 +59,16 @@ async fn flow(world: World, model: Model, is_idempotent: bool) -> Result<(), Str
     let run = async |node: &Node, is_shop: bool| {
         let call = world.chance().between(1, 12, "dies at", node.name());
         let gate = Gate::new(node, Duration::from_millis(5), [(call, Side::After)].into());
-        let connection = Mutex::new(broker.connect());
-        let work = async |life: Life| {
-            let connected = broker.connect();
-            *connection.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&connected);
+        let work = async |connection: Arc<Connection>, life: Life| {
             let faults = Faults { publish_answer_lost_per_mille: 200, ..Faults::default() };
-            let bus = (connected as Arc<dyn Bus>).layer(FaultInjection::new(faults, &node.seams()));
-            let bus = gated(bus, &gate, &life);
+            let bus = gated(connection, &gate, &life).layer(FaultInjection::new(faults, &node.seams()));
             match is_shop {
                 true => shop(bus, node, &orders).await,
                 false => billing(bus, node, &orders, &ledger, is_idempotent).await,
             }
         };
-        let losses = |_: &Life| connection.lock().unwrap_or_else(PoisonError::into_inner).sever();
-        node.run(Duration::from_secs(1), work, losses).await;
+        // The ledger is a disk that loses nothing.
+        node.run_on(&broker, Duration::from_secs(1), work, |_| ()).await;
     };
     let both = Box::pin(async { tokio::join!(run(&shop_node, true), run(&billing_node, false)) });
     world.seams().clock.timeout_here(Duration::from_secs(300), both).await;
@@ -89,9 +86,14 @@ fn main() {
         let failed = runs.filter_map(|(model, seed)| {
             let run = simulate(seed, HOUR, async |world| flow(world, model, is_idempotent).await);
             let verdict = run.ended.unwrap_or_else(|stuck| Err(stuck.to_string()));
-            verdict.err().map(|why| format!("seed {seed} on {}: {why}", model.name()))
+            verdict.err().map(|why| (model, seed, why))
         });
-        let failed: Vec<String> = failed.collect();
-        println!("{name}: {} of 400 runs failed; {}", failed.len(), failed.first().map_or("", String::as_str));
+        let failed: Vec<(Model, u64, String)> = failed.collect();
+        println!("{name}: {} of 400 runs failed", failed.len());
+        let Some((model, seed, why)) = failed.first() else { continue };
+        println!("seed {seed} on {}: {why}, each time it is run:", model.name());
+        let again = simulate_with_lines(*seed, HOUR, async |world| flow(world, *model, is_idempotent).await);
+        let tells = |event: &&Event| event.what == "crash" || why.starts_with(&event.whom) && !event.whom.is_empty();
+        again.events.iter().filter(tells).for_each(|event| println!("{event}"));
     }
 }

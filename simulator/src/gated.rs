@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bus::layer::{Layer, LayerExt, ReceiverLayer, layered_receiver};
 use bus::{
-    Bus, Delivery, ExtendOutcome, Outgoing, PublishOutcome, Receiver, Result, SettleOutcome, Settlement,
-    SubscribeOptions, Subscription, Token,
+    Bus, Declaration, Delivery, Depth, ExtendOutcome, Outgoing, PublishOutcome, Receiver, Result, SettleOutcome,
+    Settlement, SubscribeOptions, Subscription, Token, Unsettled,
 };
 
 use crate::gate::Gate;
@@ -26,6 +26,10 @@ struct Gated {
 
 #[async_trait]
 impl Layer for Gated {
+    async fn declare(&self, declarations: &[Declaration], next: &dyn Bus) -> Result<()> {
+        self.gate.call(&self.life, "declare", "", next.declare(declarations)).await
+    }
+
     async fn publish(&self, batch: Vec<Outgoing>, next: &dyn Bus) -> Vec<PublishOutcome> {
         let id = batch.first().map(|outgoing| outgoing.message().id().to_string()).unwrap_or_default();
         self.gate.call(&self.life, "publish", &id, next.publish(batch)).await
@@ -40,6 +44,10 @@ impl Layer for Gated {
         let subscribe = next.subscribe(subscription, options);
         let receiver = self.gate.call(&self.life, "subscribe", &subscription.to_string(), subscribe).await?;
         Ok(layered_receiver(receiver, self.clone()))
+    }
+
+    async fn depth(&self, subscription: &Subscription, next: &dyn Bus) -> Result<Depth> {
+        self.gate.call(&self.life, "depth", &subscription.to_string(), next.depth(subscription)).await
     }
 
     async fn close(&self, _deadline: Duration, _next: &dyn Bus) -> Result<()> {
@@ -63,5 +71,9 @@ impl ReceiverLayer for Gated {
 
     async fn extend(&self, tokens: &[Token], by: Duration, next: &dyn Receiver) -> Vec<ExtendOutcome> {
         self.gate.call(&self.life, "extend", "", next.extend(tokens, by)).await
+    }
+
+    async fn release(&self, unstarted: Vec<Unsettled>, next: &dyn Receiver) {
+        self.gate.call(&self.life, "release", "", next.release(unstarted)).await;
     }
 }

@@ -18,6 +18,34 @@
 //! assert_eq!(one.hash, two.hash);
 //! ```
 //!
+//! # A flow of your own
+//!
+//! `examples/two_services.rs` is one, in less than a hundred lines; it needs `bus` alone
+//! (`default-features = false`). It takes
+//!
+//! 1. services that get their bus and [`Seams`](bus::Seams) by constructor, as for any other bus;
+//! 2. a [`Broker`](broker::Broker) of one of the four [models](broker::Model), which outlives them;
+//! 3. a [`Node`](node::Node) for each process, [run on the broker](node::Node::run_on) life after life, with a
+//!    [`Gate`](gate::Gate) that says at which of its calls it dies, around the bus by [`gated`](gated::gated);
+//! 4. what else goes wrong: on the way a layer such as [`FaultInjection`](bus::layer::FaultInjection), inside the
+//!    broker an [`Interference`](broker::Interference), with the machine's calendar
+//!    [`NodeClock::set_ahead`](clock::NodeClock::set_ahead), on your disks what `losses` take at a death. Draw
+//!    from [`World::chance`], by purpose and name, what a seed decides;
+//! 5. an end, since services run for ever: [a time](bus::ClockExt::timeout_here) after which all must be done;
+//! 6. what must be true then, as the scenario's answer: [`simulate`] hands it out.
+//!
+//! A seed that fails does so each time: [`simulate_with_lines`] tells what happened, one [`Event`](chronicle::Event)
+//! a line. Where nothing moves any more, or nothing but retries, the run is [`Stuck`] and says who waits for what.
+//!
+//! For the same seed to be the same run, what runs in it
+//!
+//! * takes time and randomness from its seams: there is no timer of tokio's here, and asking for one panics;
+//! * iterates over no `HashMap`, and has no `select!` without `biased;`;
+//! * starts no threads (`spawn_blocking` is one) and opens no sockets;
+//! * keeps the tasks it spawns in a `JoinSet` or its like, which ends with it: a detached task outlives a crash.
+//!
+//! # Modules
+//!
 //! | module | one idea |
 //! |---|---|
 //! | [`clock`] | virtual nanoseconds and a heap of who waits until when |
@@ -45,6 +73,7 @@ pub mod gated;
 pub mod node;
 #[cfg(feature = "orders")]
 pub mod orders;
+mod process;
 pub mod world;
 
-pub use world::{Run, Stuck, World, simulate};
+pub use world::{Run, Stuck, World, simulate, simulate_with_lines};

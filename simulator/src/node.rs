@@ -1,7 +1,7 @@
 //! Processes that die and start again.
 //!
-//! A death ends the life first, so that every old handle is inert; then the tasks are dropped; then
-//! the world takes its losses; and after a while a new life begins.
+//! A death ends the life first; then the world takes its losses, so that every old handle is inert; then what
+//! ran is dropped, and nothing that its destructors do has an effect; and after a while a new life begins.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -109,8 +109,9 @@ impl Node {
         }
     }
 
-    /// Runs `work` life after life until the future is dropped. After each death `losses` are taken,
-    /// and the next life begins after `down_time`. Work that ends by itself is over, too.
+    /// Runs `work` life after life until the future is dropped. At each death `losses` are taken while what ran
+    /// is still there, to make its handles inert, and the next life begins after `down_time`. Work that ends by
+    /// itself is over, too.
     pub async fn run<F: Future<Output = ()>>(
         &self,
         down_time: Duration,
@@ -126,9 +127,11 @@ impl Node {
                 current.generation
             };
             self.world.chronicle().note(self.name, "start", "", &generation.to_string());
-            life.while_it_lasts(work(life.clone())).await;
+            let mut running = Box::pin(work(life.clone()));
+            life.while_it_lasts(&mut running).await;
             life.end();
             losses(&life);
+            drop(running);
             self.world.seams().clock.sleep(down_time).await;
         }
     }

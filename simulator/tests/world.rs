@@ -1,13 +1,14 @@
 //! The world itself, without the order system.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bus::{Bus, ClockExt, Declaration, Destination, SubscribeOptions, Subscription};
-use simulator::broker::{Broker, Model};
+use simulator::broker::{Broker, Connection, Model};
 use simulator::gate::{Gate, Side};
+use simulator::gated::gated;
 use simulator::node::{Life, Node};
 use simulator::{Stuck, simulate};
 
@@ -135,6 +136,62 @@ fn a_severed_connection_has_no_effect_any_more_and_its_deliveries_come_again() {
         });
         assert_eq!(run.ended, Ok(model.semantics().is_bound_to_connection), "{}", model.name());
     }
+}
+
+#[test]
+fn a_process_can_die_at_any_of_its_calls_to_a_gated_bus() {
+    let run = simulate(1, HOUR, async |world| {
+        let (node, broker) = (Node::new(&world, "shop"), Broker::new(Model::RabbitMq.semantics(), world.seams()));
+        let gate = Gate::new(&node, Duration::ZERO, BTreeMap::new());
+        let orders = Destination::new("orders").unwrap();
+        let subscription = Subscription::to(orders.clone());
+        let work = async |connection: Arc<Connection>, life: Life| {
+            let bus = gated(connection, &gate, &life);
+            bus.declare(&[Declaration::of(orders.clone())]).await.unwrap();
+            let message = bus::Message::new(world.seams().message_id("1"), &b"1"[..]);
+            assert!(bus.publish(vec![bus::Outgoing::new(orders.clone(), message)]).await[0].is_accepted());
+            bus.depth(&subscription).await.unwrap();
+            let receiver = bus.subscribe(&subscription, SubscribeOptions::default()).await.unwrap();
+            let mut held = Vec::new();
+            receiver.receive(1, &mut held).await.unwrap();
+            receiver.release(held.drain(..).map(|delivery| delivery.split().1).collect()).await;
+            receiver.receive(1, &mut held).await.unwrap();
+            receiver.extend(&[held[0].token()], Duration::from_secs(1)).await;
+            receiver.settle(held.drain(..).map(bus::Delivery::ack).collect()).await;
+        };
+        world.seams().clock.timeout_here(Duration::from_secs(1), node.run_on(&broker, HOUR, work, |_| ())).await;
+        gate.call_count()
+    });
+    assert_eq!(run.ended, Ok(9), "declare, publish, depth, subscribe, receive, release, receive, extend, settle");
+}
+
+/// A receiver and a delivery give back what they have when they are dropped; those of the dead do not.
+#[test]
+fn what_a_dead_process_held_by_a_lease_comes_again_when_that_ends_and_not_by_a_destructor() {
+    let run = simulate(1, HOUR, async |world| {
+        let (node, broker) = (Node::new(&world, "shop"), Broker::new(Model::Sqs.semantics(), world.seams()));
+        let orders = Destination::new("orders").unwrap();
+        broker.connect().declare(&[Declaration::of(orders.clone())]).await.unwrap();
+        assert!(broker.publish_foreign(&orders, &bus::Message::new(world.seams().message_id("1"), &b"1"[..])));
+        let received: Mutex<Vec<Duration>> = Mutex::default();
+        let work = async |connection: Arc<Connection>, _: Life| {
+            let subscription = Subscription::to(orders.clone());
+            let receiver = connection.subscribe(&subscription, SubscribeOptions::default()).await.unwrap();
+            let mut held = Vec::new();
+            receiver.receive(1, &mut held).await.unwrap();
+            received.lock().unwrap().push(Duration::from_nanos(world.clock().nanoseconds()));
+            std::future::pending::<()>().await;
+        };
+        let kill = async {
+            world.seams().clock.sleep(Duration::from_secs(1)).await;
+            node.crash();
+        };
+        let lives = node.run_on(&broker, Duration::from_secs(1), work, |_| ());
+        let both = Box::pin(async { futures_util::join!(lives, kill) });
+        world.seams().clock.timeout_here(Duration::from_secs(100), both).await;
+        received.into_inner().unwrap()
+    });
+    assert_eq!(run.ended, Ok(vec![Duration::ZERO, Duration::from_secs(30)]));
 }
 
 #[test]

@@ -40,10 +40,10 @@ pub struct Report {
     /// What is written in the plan and did not happen: it does not match this program any more.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmet: Vec<String>,
-    /// Everything that happened and was told: of [`run_kept`].
+    /// Everything that happened and was told: of [`run_kept`](super::run_kept).
     #[serde(skip)]
     pub chronicle: Vec<Event>,
-    /// The faults that happened, in the words of a plan: of [`run_kept`], and of a plan that writes them down.
+    /// The faults that happened, in the words of a plan: of [`run_kept`](super::run_kept), and of a plan that writes them down.
     #[serde(skip)]
     pub strikes: Vec<Strike>,
     /// The crashes that happened, each at the n-th call of its kind.

@@ -1,7 +1,7 @@
 //! Both services, a broker, two disks and a network, put together as the binary `orders` does.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bus::layer::LayerExt;
@@ -104,28 +104,21 @@ impl Scene {
     /// Runs one of the services, life after life, until the future is dropped.
     pub(super) async fn run(self, is_consumer: bool) {
         let machine = if is_consumer { self.consumer.clone() } else { self.producer.clone() };
-        let connection: Mutex<Option<Arc<Connection>>> = Mutex::default();
-        let last = || connection.lock().unwrap_or_else(PoisonError::into_inner);
-        let work = |life: Life| {
-            let connected = self.broker.connect();
-            *last() = Some(Arc::clone(&connected));
+        let work = |connection: Arc<Connection>, life: Life| {
             let scene = self.clone();
-            Box::pin(async move {
+            async move {
                 if is_consumer {
-                    scene.consume(connected, life).await;
+                    scene.consume(connection, life).await;
                 } else {
-                    scene.produce(connected, life).await;
+                    scene.produce(connection, life).await;
                 }
-            })
+            }
         };
         let losses = |_: &Life| {
-            if let Some(connection) = last().take() {
-                connection.sever();
-            }
             self.network.hang_up(is_consumer);
             self.lose(&machine);
         };
-        machine.node.run(DOWN_TIME, work, losses).await;
+        machine.node.run_on(&self.broker, DOWN_TIME, work, losses).await;
     }
 
     /// What was not synced is there or not.
