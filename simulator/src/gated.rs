@@ -50,6 +50,10 @@ impl Layer for Gated {
         self.gate.call(&self.life, "depth", &subscription.to_string(), next.depth(subscription)).await
     }
 
+    async fn purge(&self, subscription: &Subscription, next: &dyn Bus) -> Result<()> {
+        self.gate.call(&self.life, "purge", &subscription.to_string(), next.purge(subscription)).await
+    }
+
     async fn close(&self, _deadline: Duration, _next: &dyn Bus) -> Result<()> {
         Ok(())
     }

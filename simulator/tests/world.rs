@@ -158,11 +158,13 @@ fn a_process_can_die_at_any_of_its_calls_to_a_gated_bus() {
             receiver.receive(1, &mut held).await.unwrap();
             receiver.extend(&[held[0].token()], Duration::from_secs(1)).await;
             receiver.settle(held.drain(..).map(bus::Delivery::ack).collect()).await;
+            bus.purge(&subscription).await.unwrap();
         };
         world.seams().clock.timeout_here(Duration::from_secs(1), node.run_on(&broker, HOUR, work, |_| ())).await;
         gate.call_count()
     });
-    assert_eq!(run.ended, Ok(9), "declare, publish, depth, subscribe, receive, release, receive, extend, settle");
+    let calls = "declare, publish, depth, subscribe, receive, release, receive, extend, settle and purge";
+    assert_eq!(run.ended, Ok(10), "{calls}");
 }
 
 /// A receiver and a delivery give back what they have when they are dropped; those of the dead do not.
