@@ -169,8 +169,7 @@ impl Scene {
         let end = self.world.seams().clock.now() + RECOVERY_MAX;
         let queues = [order_queue(), sync_queue()].map(Subscription::to);
         loop {
-            let are_stores_at_rest = onlooker.is_at_rest(self);
-            if are_stores_at_rest && queues.iter().all(|queue| self.broker.waiting_count(queue) == 0) {
+            if queues.iter().all(|queue| self.broker.waiting_count(queue) == 0) && onlooker.is_at_rest(self) {
                 return true;
             }
             if self.world.seams().clock.now() > end {
