@@ -19,6 +19,7 @@ pub mod consumer;
 pub mod domain;
 pub mod http;
 pub mod http_client;
+pub mod metrics;
 pub mod producer;
 mod side_by_side;
 pub mod store;

@@ -58,6 +58,7 @@ fn commit_groups(store: &mut Store, requests: &Receiver<Request>, progress: &Pro
 #[derive(Default)]
 struct Group {
     pending: Pending,
+    change_count: u64,
     answers: Vec<(Answer, Result<(), Error>)>,
 }
 
@@ -66,6 +67,7 @@ impl Group {
     fn take(&mut self, first: Request, requests: &Receiver<Request>, store: &Store) -> Result<bool, Error> {
         let queued = std::iter::once(first).chain(requests.try_iter());
         for request in queued.take(GROUP_CHANGES_MAX) {
+            self.change_count += u64::from(matches!(request, Request::Change(_) | Request::Later(_)));
             match request {
                 Request::Change(change) => self.run(change, store)?,
                 Request::Later(write) => self.pending.add(write),
@@ -101,7 +103,7 @@ impl Group {
             store.apply(self.pending)?;
             progress.end_group();
             store.sync()?;
-            progress.all_durable();
+            progress.all_durable(self.change_count);
         }
         for (answer, outcome) in self.answers {
             answer(outcome);

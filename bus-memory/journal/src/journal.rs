@@ -11,7 +11,7 @@ use crate::committer;
 use crate::error::{Error, OpenError};
 use crate::open::open_store;
 use crate::options::Options;
-use crate::progress::Progress;
+use crate::progress::{Commits, Progress};
 use crate::queue::{self, Request};
 use crate::view::View;
 use crate::write::Write;
@@ -104,6 +104,12 @@ impl Journal {
     /// Safe: it only looks.
     pub async fn failed(&self) -> Error {
         self.handle.progress.failed().await
+    }
+
+    /// What was synced so far: how well changes share syncs. Answers from memory.
+    #[must_use]
+    pub fn commits(&self) -> Commits {
+        self.progress().commits()
     }
 
     /// Closes the journal for all its clones. Calling it again is no error.

@@ -74,6 +74,7 @@ pub use crate::committer::GROUP_CHANGES_MAX;
 pub use crate::error::{Error, OpenError};
 pub use crate::journal::Journal;
 pub use crate::options::Options;
+pub use crate::progress::Commits;
 pub use crate::scan::Direction;
 pub use crate::view::View;
 pub use crate::write::{KEY_BYTES_MAX, VALUE_BYTES_MAX, Write};

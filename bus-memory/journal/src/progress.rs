@@ -20,7 +20,18 @@ pub(crate) struct Progress {
     applied_count: AtomicU64,
     /// Groups covered by a `sync_data`.
     durable_count: AtomicU64,
+    /// Changes in groups that wrote something.
+    change_count: AtomicU64,
     phase: watch::Sender<Phase>,
+}
+
+/// What a journal has synced since it was opened; both only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Commits {
+    /// Changes on disk, with those that wrote nothing themselves but shared a group.
+    pub change_count: u64,
+    /// Groups they were synced in: one sync each.
+    pub group_count: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +47,7 @@ impl Progress {
             begun_count: AtomicU64::new(0),
             applied_count: AtomicU64::new(0),
             durable_count: AtomicU64::new(0),
+            change_count: AtomicU64::new(0),
             phase: watch::Sender::new(Phase::Running { durable_count: 0 }),
         }
     }
@@ -48,11 +60,20 @@ impl Progress {
         self.applied_count.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Everything applied so far is on disk.
-    pub(crate) fn all_durable(&self) {
+    /// Everything applied so far is on disk; the last group was of so many changes.
+    pub(crate) fn all_durable(&self, change_count: u64) {
+        self.change_count.fetch_add(change_count, Ordering::Relaxed);
         let durable_count = self.applied_count.load(Ordering::SeqCst);
         self.durable_count.store(durable_count, Ordering::SeqCst);
         self.phase.send_replace(Phase::Running { durable_count });
+    }
+
+    /// What was synced since the journal was opened.
+    pub(crate) fn commits(&self) -> Commits {
+        Commits {
+            change_count: self.change_count.load(Ordering::Relaxed),
+            group_count: self.durable_count.load(Ordering::SeqCst),
+        }
     }
 
     /// The first failure stays; a later one is a consequence.

@@ -100,7 +100,7 @@ impl Metrics {
     /// when: before the registry is encoded, or every few seconds where the broker's answer costs.
     ///
     /// What cannot be counted is not shown, rather than shown as it was. A dropped call leaves the
-    /// later ones as they were.
+    /// later ones as they were: whoever gave it a time [forgets](Self::forget) them when that is over.
     ///
     /// # Errors
     /// The first error of [`Bus::depth`]; the other subscriptions are shown all the same.
@@ -125,6 +125,11 @@ impl Metrics {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.0.depth.get_or_create(&At::new(subscription, [("state", state)])).set(count);
         }
+    }
+
+    /// Shows nothing of these subscriptions until they are sampled again.
+    pub fn forget(&self, subscriptions: &[Subscription]) {
+        subscriptions.iter().for_each(|subscription| self.hide(subscription));
     }
 
     fn hide(&self, subscription: &Subscription) {

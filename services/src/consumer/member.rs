@@ -124,6 +124,12 @@ impl Members {
         number
     }
 
+    /// How the pipelines of all members are doing, by queue.
+    pub(super) fn pipelines(&self) -> [Vec<PipelineStatus>; 2] {
+        let statuses = self.statuses();
+        [0, 1].map(|queue| statuses.by_number.values().map(|pipelines| pipelines[queue].clone()).collect())
+    }
+
     /// Why not all of them receive.
     pub(super) fn trouble(&self) -> Option<String> {
         let statuses = self.statuses();

@@ -12,11 +12,13 @@
 //! | `reconcile` | finding and mending whatever messages did not bring |
 //! | `producer_api` | the way to the producer |
 //! | `routes` | the HTTP edge |
+//! | `metrics` | what is shown to whoever scrapes it |
 
 mod cause;
 mod copies;
 mod events;
 mod member;
+mod metrics;
 mod orders;
 pub mod ports;
 mod processing;
@@ -47,7 +49,7 @@ use crate::store::{Mailbox, Store, Table, prune_regularly};
 
 pub use member::Member;
 pub use reconcile::Reconciled;
-pub use routes::edge;
+pub use routes::{edge, router};
 
 use member::Members;
 use ports::Ports;
@@ -87,6 +89,7 @@ pub struct Consumer {
     middleware: Vec<Arc<dyn Middleware>>,
     /// One reconciliation at a time, whoever asks.
     reconciling: Mutex<()>,
+    tally: metrics::Tally,
     draining: CancellationToken,
 }
 
@@ -147,6 +150,7 @@ impl Consumer {
             members: Members::default(),
             middleware,
             reconciling: Mutex::new(()),
+            tally: metrics::Tally::default(),
             draining,
         }))
     }

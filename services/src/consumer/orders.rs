@@ -43,18 +43,21 @@ impl UnitHandler<Batch> for Orders {
         unit.effects = work.effects;
         work.outgoing.into_iter().for_each(|outgoing| unit.send(outgoing));
         if let Some(outcome) = work.outcome {
-            unit.after_commit(move || log_processed(&number, outcome, &cause));
+            let consumer = Arc::clone(&self.0);
+            unit.after_commit(move || consumer.has_processed(&number, outcome, &cause));
         }
         Ok(())
     }
 }
 
-pub(super) fn log_processed(number: &OrderNumber, outcome: Outcome, cause: &Cause) {
-    let (status, Cause { message_id, attempt }) = (outcome.status().as_str(), cause);
-    info!(event = "order_processed", order_number = %number, message_id, attempt, status, "order processed");
-}
-
 impl Consumer {
+    /// Tells of an outcome that is durable.
+    pub(super) fn has_processed(&self, number: &OrderNumber, outcome: Outcome, cause: &Cause) {
+        let (status, Cause { message_id, attempt }) = (outcome.status().as_str(), cause);
+        self.tally.processed.of(status).inc();
+        info!(event = "order_processed", order_number = %number, message_id, attempt, status, "order processed");
+    }
+
     /// Processes an order under its guard, for the queue and for the reconciler alike.
     pub(super) async fn work(&self, order: &IncomingOrder, cause: &Cause) -> Result<Work, Failure> {
         let number = &order.order_number;

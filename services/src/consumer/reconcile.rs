@@ -20,7 +20,6 @@ use crate::wire::IncomingOrder;
 
 use super::Consumer;
 use super::cause::Cause;
-use super::orders::log_processed;
 use super::processing::{Acknowledgement, failed};
 use super::producer_api::Changes;
 
@@ -86,17 +85,23 @@ impl Consumer {
     pub async fn reconcile_part(&self, page_count_max: usize) -> Result<Reconciled, Failure> {
         let _alone = self.reconciling.lock().await;
         let mut done = Reconciled::default();
+        let ended = self.reconcile_pages(page_count_max, &mut done).await;
+        self.reconciled(&done, ended.is_ok());
+        ended.map(|()| done)
+    }
+
+    async fn reconcile_pages(&self, page_count_max: usize, done: &mut Reconciled) -> Result<(), Failure> {
         let settled_before = before(self.seams.clock.wall(), self.settings.reconcile_grace);
-        self.resend_results(settled_before, &mut done).await?;
+        self.resend_results(settled_before, done).await?;
         let mut page_count = 0;
-        while self.read_page(settled_before, &mut done).await? {
+        while self.read_page(settled_before, done).await? {
             page_count += 1;
             if page_count >= page_count_max {
                 done.more = true;
                 break;
             }
         }
-        Ok(done)
+        Ok(())
     }
 
     /// One page of changes; whether there is more to read.
@@ -178,7 +183,7 @@ impl Consumer {
             if let Written::Applied(_) = self.mailbox.apply(batch, &outgoing).await.map_err(failed("store"))? {
                 if let Some(outcome) = outcome {
                     done.processed += 1;
-                    log_processed(number, outcome, &Cause::reconciler());
+                    self.has_processed(number, outcome, &Cause::reconciler());
                 }
                 return Ok(());
             }

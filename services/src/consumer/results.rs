@@ -34,7 +34,7 @@ impl Consumer {
                 PutAnswer::Applied => {
                     info!(event = "result_applied", order_number = %number, message_id, attempt,
                         status = status.as_str(), "result applied by the producer");
-                    return Ok(Self::acknowledged(at, Acknowledgement::Applied, status));
+                    return Ok(self.acknowledged(at, Acknowledgement::Applied, status));
                 }
                 PutAnswer::NotFound => return self.foreign(at, cause, status).await,
                 PutAnswer::Conflict => {}
@@ -45,7 +45,7 @@ impl Consumer {
                     self.undo(number).await?;
                     info!(event = "order_compensated", order_number = %number, message_id, attempt,
                         "cancelled meanwhile: everything is undone");
-                    return Ok(Self::acknowledged(at, Acknowledgement::Undone, Status::Cancelled));
+                    return Ok(self.acknowledged(at, Acknowledgement::Undone, Status::Cancelled));
                 }
                 Some(order) if order.status == Status::Pending && order.version != expected_version => {
                     expected_version = order.version;
@@ -59,7 +59,7 @@ impl Consumer {
                 Some(order) => {
                     error!(order_number = %number, message_id, attempt, producer = order.status.as_str(),
                         consumer = status.as_str(), "the producer has another result; `orders verify` names the order");
-                    return Ok(Self::acknowledged(at, Acknowledgement::Contradicted, status));
+                    return Ok(self.acknowledged(at, Acknowledgement::Contradicted, status));
                 }
                 None => return Err(Failure::Retry("the producer refused the result and knows no order".to_owned())),
             }
@@ -76,10 +76,11 @@ impl Consumer {
         }
         warn!(event = "order_not_found", order_number = %number, message_id = cause.message_id, attempt = cause.attempt,
             "the producer does not know this order: it came from a foreign one, its result stays here");
-        Ok(Self::acknowledged(at, Acknowledgement::Foreign, status))
+        Ok(self.acknowledged(at, Acknowledgement::Foreign, status))
     }
 
-    fn acknowledged(at: &Guarded, acknowledgement: Acknowledgement, status: Status) -> Batch {
+    fn acknowledged(&self, at: &Guarded, acknowledgement: Acknowledgement, status: Status) -> Batch {
+        self.tally.answered(acknowledgement);
         let row = ProcessedRow { acknowledgement, status: Some(status), ..at.row.clone() };
         Self::guarded_write(at, &row).0.delete(Table::Unacknowledged.key(row.order_number.as_str()))
     }

@@ -53,6 +53,12 @@ struct SyncedBody {
 /// Serves `consumer`.
 #[must_use]
 pub fn edge(consumer: Arc<Consumer>) -> Edge {
+    router(consumer).into_edge()
+}
+
+/// The routes of `consumer`, to which more may be added.
+#[must_use]
+pub fn router(consumer: Arc<Consumer>) -> Router<Consumer> {
     let guard = consumer.settings.sync_token.clone().map(Bearer::new);
     Router::new(consumer)
         .resource(Resource::at("/api/processed-orders").get(list_processed))
@@ -64,7 +70,6 @@ pub fn edge(consumer: Arc<Consumer>) -> Edge {
         .resource(Resource::at("/api/sync/reconcile").post(reconcile).guarded_by(guard))
         .resource(health::livez())
         .resource(health::readyz(|consumer: Arc<Consumer>| async move { consumer.readiness().await }))
-        .into_edge()
 }
 
 async fn list_processed(consumer: Arc<Consumer>, request: Request) -> Answer {

@@ -39,6 +39,7 @@ mod edge;
 pub mod health;
 pub mod in_process;
 mod json_body;
+mod metering;
 mod pattern;
 mod problem;
 mod query;
@@ -50,14 +51,17 @@ mod router;
 pub mod server;
 #[cfg(test)]
 mod tests;
+mod tracing;
 
 pub use bearer::Bearer;
 pub use body::{BODY_BYTES_MAX, DRAIN_BYTES_MAX};
 pub use edge::Edge;
+pub use metering::Metering;
 pub use problem::{FieldError, Problem};
 pub use query::Query;
 pub use recover::recover;
 pub use request::Request;
 pub use resource::{Answer, Resource};
-pub use respond::{Response, empty, json, json_bytes, text};
+pub use respond::{Response, empty, json, json_bytes, text, typed};
 pub use router::{IN_FLIGHT_MAX, Router};
+pub use tracing::TRACESTATE_BYTES_MAX;

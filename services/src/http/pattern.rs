@@ -5,6 +5,7 @@ use super::problem::Problem;
 
 /// `/api/orders/{orderNumber}`, taken apart once at start.
 pub(super) struct Pattern {
+    text: &'static str,
     segments: Vec<Segment>,
 }
 
@@ -27,7 +28,12 @@ impl Pattern {
             Some(name) => Segment::Placeholder(name.strip_suffix('}').unwrap_or(name)),
             None => Segment::Literal(text),
         };
-        Self { segments: path.split('/').map(segment).collect() }
+        Self { text: pattern, segments: path.split('/').map(segment).collect() }
+    }
+
+    /// As it was written.
+    pub(super) fn text(&self) -> &'static str {
+        self.text
     }
 
     /// The placeholders' values, or `None` when the path is another one.

@@ -38,7 +38,9 @@ pub fn empty(status: StatusCode) -> Response {
     response
 }
 
-pub(super) fn typed(status: StatusCode, media_type: &'static str, body: Bytes) -> Response {
+/// A body of this media type.
+#[must_use]
+pub fn typed(status: StatusCode, media_type: &'static str, body: Bytes) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));

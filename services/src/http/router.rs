@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bus::Seams;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{ALLOW, CONTENT_LENGTH};
@@ -14,11 +15,13 @@ use tokio::sync::Semaphore;
 
 use super::body::{self, Body};
 use super::edge::Edge;
+use super::metering::Metering;
 use super::pattern::{self, Params};
 use super::problem::{self, Problem};
 use super::request::Request;
 use super::resource::{Answer, Handler, Resource};
 use super::respond::{self, Response};
+use super::tracing::Tracing;
 
 /// How many requests run at once unless [`Router::in_flight_max`] says otherwise.
 pub const IN_FLIGHT_MAX: usize = 1_024;
@@ -35,6 +38,8 @@ pub struct Router<S> {
     state: Arc<S>,
     resources: Vec<Resource<S>>,
     in_flight: Semaphore,
+    metering: Option<Metering>,
+    tracing: Option<Tracing>,
 }
 
 /// A request before its body.
@@ -44,6 +49,9 @@ pub(super) struct Head {
     pub(super) query: String,
     pub(super) headers: HeaderMap,
 }
+
+/// A resource and what its placeholders matched.
+type Found<'a, S> = Result<(&'a Resource<S>, Params), Problem>;
 
 struct Route<'a, S> {
     resource: &'a Resource<S>,
@@ -56,7 +64,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// A table without resources.
     #[must_use]
     pub fn new(state: Arc<S>) -> Self {
-        Self { state, resources: Vec::new(), in_flight: Semaphore::new(IN_FLIGHT_MAX) }
+        Self { state, resources: Vec::new(), in_flight: Semaphore::new(IN_FLIGHT_MAX), metering: None, tracing: None }
     }
 
     /// Adds a resource.
@@ -79,6 +87,22 @@ impl<S: Send + Sync + 'static> Router<S> {
         self
     }
 
+    /// Counts and times every request.
+    #[must_use]
+    pub fn metered_by(mut self, metering: Metering) -> Self {
+        self.metering = Some(metering);
+        self
+    }
+
+    /// Gives every request its place in a trace (W3C Trace Context): what its handler causes continues the
+    /// caller's trace, or the one that begins here. Those that answer [`uncapped`](Resource::uncapped) only
+    /// watch, and are left out.
+    #[must_use]
+    pub fn traced_by(mut self, seams: Seams) -> Self {
+        self.tracing = Some(Tracing { seams });
+        self
+    }
+
     /// The finished table as a service.
     #[must_use]
     pub fn into_edge(self) -> Edge {
@@ -87,8 +111,26 @@ impl<S: Send + Sync + 'static> Router<S> {
 
     /// The answer, whatever the request is: this never fails and never panics.
     pub(super) async fn answer(&self, head: Head, body: Body) -> Response {
+        let found = self.find(&head.path);
+        let resource = found.as_ref().ok().map(|(resource, _)| *resource);
+        let route = resource.map(|resource| resource.pattern.text());
+        let running = self.metering.as_ref().map(|metering| metering.begin(&head.method, route));
+        let response = match (&self.tracing, resource.filter(|resource| resource.capped)) {
+            (Some(tracing), Some(resource)) => {
+                let entry = tracing.enter(&head.method, resource.pattern.text(), &head.headers);
+                entry.around(Box::pin(self.respond(found, head, body))).await
+            }
+            _ => self.respond(found, head, body).await,
+        };
+        if let Some(running) = running {
+            running.answered(response.status());
+        }
+        response
+    }
+
+    async fn respond(&self, found: Found<'_, S>, head: Head, body: Body) -> Response {
         let (method, path) = (head.method.clone(), head.path.clone());
-        let outcome = match self.route(&head) {
+        let outcome = match Self::route(found, &head) {
             Err(problem) => Err(unread(problem, &head.headers, body).await),
             Ok(route) => match body::receive(&head.headers, body).await {
                 Err(problem) => Err(problem),
@@ -103,12 +145,16 @@ impl<S: Send + Sync + 'static> Router<S> {
         response
     }
 
-    /// Who answers this request, judged by its head alone.
-    fn route<'a>(&'a self, head: &Head) -> Result<Route<'a, S>, Problem> {
-        let path = pattern::segments(&head.path)?;
+    /// The resource at this path.
+    fn find<'a>(&'a self, path: &str) -> Found<'a, S> {
+        let path = pattern::segments(path)?;
         let matching = |resource: &'a Resource<S>| Some((resource, resource.pattern.matches(&path)?));
-        let found = self.resources.iter().find_map(matching);
-        let (resource, params) = found.ok_or_else(|| Problem::not_found("no such resource"))?;
+        self.resources.iter().find_map(matching).ok_or_else(|| Problem::not_found("no such resource"))
+    }
+
+    /// Who answers this request, judged by its head alone.
+    fn route<'a>(found: Found<'a, S>, head: &Head) -> Result<Route<'a, S>, Problem> {
+        let (resource, params) = found?;
         if head.method == Method::OPTIONS {
             return Ok(Route { resource, handler: None, params });
         }

@@ -71,7 +71,7 @@ impl Producer {
         for draw in 0..DRAW_COUNT_MAX {
             let now = self.seams.clock.wall();
             let expired = match known.take() {
-                Some((_, row)) if row.expires_at > now => return replay(row, request),
+                Some((_, row)) if row.expires_at > now => return self.replay(row, request),
                 expired => expired,
             };
             let number = OrderNumber::draw(&self.seams, &self.settings.time_zone, key.unwrap_or_default());
@@ -90,6 +90,7 @@ impl Producer {
             let outgoing = [self.order_message(&order), self.order_updated(&order)];
             match self.mailbox.apply(batch, &outgoing).await? {
                 Written::Applied(_) => {
+                    self.tally.changed.of(order.status.as_str()).inc();
                     let order_number = order.order_number;
                     info!(event = "order_stored", %order_number, id, "order stored");
                     return Ok(Accepted { order_number, body, replayed: false });
@@ -109,6 +110,15 @@ impl Producer {
         let Some(stored) = self.store().get(key).await? else { return Ok(None) };
         let row = decode(&stored)?;
         Ok(Some((stored, row)))
+    }
+
+    fn replay(&self, row: IdempotencyRow, request: &OrderRequest) -> Result<Accepted, Refusal> {
+        if row.request != *request {
+            return Err(Refusal::KeyReused);
+        }
+        self.tally.replayed.inc();
+        info!(event = "order_replayed", order_number = %row.order_number, "the first answer under this key is repeated");
+        Ok(Accepted { order_number: row.order_number, body: row.body.into(), replayed: true })
     }
 }
 
@@ -149,12 +159,4 @@ fn remember(
 
 fn expiry_key(at: Timestamp, key: &Key) -> Key {
     Table::IdempotencyExpiry.number(u64::try_from(at.as_second()).unwrap_or(0)).then(key.as_bytes())
-}
-
-fn replay(row: IdempotencyRow, request: &OrderRequest) -> Result<Accepted, Refusal> {
-    if row.request != *request {
-        return Err(Refusal::KeyReused);
-    }
-    info!(event = "order_replayed", order_number = %row.order_number, "the first answer under this key is repeated");
-    Ok(Accepted { order_number: row.order_number, body: row.body.into(), replayed: true })
 }

@@ -101,6 +101,7 @@ impl Producer {
                 .append(Table::Changes, encode(&ChangeRow::of(&changed)));
             if let Written::Applied(_) = self.mailbox.apply(batch, &[self.order_updated(&changed)]).await? {
                 let (status, version) = (changed.status.as_str(), changed.version);
+                self.tally.changed.of(status).inc();
                 info!(event = "order_changed", order_number = %number, status, version, "order changed");
                 return Ok(changed);
             }

@@ -1,6 +1,6 @@
 //! What the producer puts into its outbox.
 
-use bus::{Destination, Message, MessageId, Outgoing};
+use bus::{Destination, Message, MessageId, Outgoing, TraceContext};
 use serde::Serialize;
 
 use crate::domain::Order;
@@ -25,8 +25,12 @@ impl Producer {
 }
 
 fn outgoing(queue: &Destination, message_id: MessageId, order: &Order, body: &impl Serialize) -> Outgoing {
-    let message = Message::new(message_id, crate::store::encode(body))
+    let mut message = Message::new(message_id, crate::store::encode(body))
         .with_key(order.order_number.key())
         .with_content_type("application/json");
+    // The relay publishes it long after the request: the trace has to be in the row.
+    if let Some(context) = TraceContext::current() {
+        context.write_to(message.headers_mut());
+    }
     Outgoing::new(queue.clone(), message)
 }

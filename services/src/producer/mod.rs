@@ -9,10 +9,12 @@
 //! | `request` | what may stand in a POST body |
 //! | `result_request` | what may stand in the body of a result |
 //! | `routes` | the HTTP edge of all that |
+//! | `metrics` | what is shown to whoever scrapes it |
 
 mod accept;
 mod change;
 mod messages;
+mod metrics;
 mod read;
 mod request;
 mod result_request;
@@ -35,8 +37,8 @@ use crate::store::{Direction, Mailbox, Store, Table, prune_regularly};
 pub use accept::{Accepted, IDEMPOTENCY_KEPT_FOR, Refusal};
 pub use change::ChangeRefused;
 pub use request::read_request;
-pub use routes::edge;
 pub(crate) use routes::{cursor, limit, no_such_order, number, unavailable};
+pub use routes::{edge, router};
 
 /// What the producer is told by its configuration.
 #[derive(Clone, Debug)]
@@ -62,6 +64,7 @@ pub struct Producer {
     last_id: AtomicU64,
     relay: std::sync::Mutex<Option<Relay>>,
     relay_status: RelayStatus,
+    tally: metrics::Tally,
     draining: CancellationToken,
 }
 
@@ -95,6 +98,7 @@ impl Producer {
             last_id: AtomicU64::new(last_id),
             relay_status: relay.status(),
             relay: std::sync::Mutex::new(Some(relay)),
+            tally: metrics::Tally::default(),
             draining,
         }))
     }

@@ -16,7 +16,7 @@ pub(super) fn status_key(order: &Order) -> Key {
     status_prefix(order.status).then(order.id.to_be_bytes())
 }
 
-fn status_prefix(status: Status) -> Key {
+pub(super) fn status_prefix(status: Status) -> Key {
     Table::OrdersByStatus.key("").text(status.as_str())
 }
 
@@ -67,7 +67,7 @@ impl Producer {
         Ok(SyncPage { items, next, has_more })
     }
 
-    async fn stored(&self, number: &Bytes) -> Result<Option<Order>> {
+    pub(super) async fn stored(&self, number: &Bytes) -> Result<Option<Order>> {
         let key = Table::Orders.key(number);
         self.store().get(&key).await?.as_ref().map(decode).transpose()
     }

@@ -26,6 +26,12 @@ pub(crate) const LIMIT_MAX: u64 = 500;
 /// Serves `producer`.
 #[must_use]
 pub fn edge(producer: Arc<Producer>) -> Edge {
+    router(producer).into_edge()
+}
+
+/// The routes of `producer`, to which more may be added.
+#[must_use]
+pub fn router(producer: Arc<Producer>) -> Router<Producer> {
     let guard = producer.settings.sync_token.clone().map(Bearer::new);
     Router::new(producer)
         .resource(Resource::at("/api/orders").get(list).post(create))
@@ -37,7 +43,6 @@ pub fn edge(producer: Arc<Producer>) -> Edge {
         .resource(Resource::at("/api/sync/order/{orderNumber}/result").put(put_result).guarded_by(guard))
         .resource(health::livez())
         .resource(health::readyz(|producer: Arc<Producer>| async move { producer.readiness().await }))
-        .into_edge()
 }
 
 async fn create(producer: Arc<Producer>, request: Request) -> Answer {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bus::{Error, ErrorKind, Result};
 use bytes::Bytes;
-use journal::{Journal, Options};
+use journal::{Commits, Journal, Options};
 
 use super::evaluate::evaluate;
 use super::{Batch, Direction, Key, Range, Store, Written};
@@ -33,6 +33,12 @@ impl JournaledStore {
         let error = self.journal.failed().await;
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
         translate(error)
+    }
+
+    /// What was synced so far. Answers from memory.
+    #[must_use]
+    pub fn commits(&self) -> Commits {
+        self.journal.commits()
     }
 
     /// Writes what is queued and gives the directory free. Idempotent.

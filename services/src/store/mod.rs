@@ -23,7 +23,7 @@ use bytes::Bytes;
 
 pub use batch::{Batch, Operation, Written};
 pub use identity::StoreId;
-pub use journal::Direction;
+pub use journal::{Commits, Direction};
 pub use journaled::JournaledStore;
 pub use mailbox::Mailbox;
 pub use memory::MemoryStore;

@@ -14,6 +14,11 @@ use tracing_subscriber::fmt::time::FormatTime;
 use crate::failure::Failure;
 use crate::settings::{LogFormat, Settings};
 
+/// What is not logged unless the filter names it. The AMQP client logs whole messages and tells nothing that its
+/// backend does not tell in our words. Spans would stand on every line; without a reader they are not even made, and
+/// the traces go on in the headers all the same.
+const QUIET: &str = "lapin=off,bus::layer::tracing=off,bus::middleware::tracing=off,services::http::tracing=off";
+
 /// How lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
@@ -42,8 +47,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let shared = tracing_subscriber::fmt()
-        // The AMQP client logs whole messages and tells nothing that its backend does not tell in our words.
-        .with_env_filter(EnvFilter::new(format!("lapin=off,{filter}")))
+        .with_env_filter(EnvFilter::new(format!("{QUIET},{filter}")))
         .with_timer(Wall(Arc::clone(clock)))
         .with_writer(writer)
         // Otherwise a stderr that somebody closed would panic whoever logs.
@@ -117,6 +121,20 @@ mod tests {
         }
         assert_eq!(value["attempt"], 1);
         assert!(value["target"].is_string());
+    }
+
+    #[test]
+    fn spans_are_made_for_a_filter_that_names_them() {
+        let check = |filter, is_made| {
+            let clock = Seams::repeatable(Timestamp::UNIX_EPOCH, 1).clock;
+            tracing::subscriber::with_default(subscriber(Style::Json, filter, &clock, std::io::sink), || {
+                let span = tracing::info_span!(target: "bus::middleware::tracing", "process");
+                assert_eq!(!span.is_disabled(), is_made, "{filter}");
+            });
+        };
+        check("info", false);
+        check("debug,bus=trace", false);
+        check("info,bus::middleware::tracing=info", true);
     }
 
     #[tokio::test(start_paused = true)]

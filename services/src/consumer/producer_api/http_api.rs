@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bus::TraceContext;
 use bus::pipeline::Failure;
+use bus::trace_context::{TRACEPARENT, TRACESTATE};
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use jiff::tz::TimeZone;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use crate::domain::{Order, OrderNumber};
+use crate::http::TRACESTATE_BYTES_MAX;
 use crate::wire::{OrderBody, ResultBody, SYNC_HEALTH, SyncPage};
 
 use super::{Changes, ProducerApi, PutAnswer, Transport};
@@ -50,6 +53,15 @@ impl HttpProducerApi {
         }
         if let Some(token) = &self.sync_token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.expose_secret()));
+        }
+        // What the producer does for us, and what it tells of it, stays in the trace of the message at hand.
+        if let Some(context) = TraceContext::current() {
+            request = request.header(TRACEPARENT, context.traceparent());
+            // A foreign producer may have put anything there, and no request is to fail for it.
+            let state = context.state().filter(|state| state.len() <= TRACESTATE_BYTES_MAX);
+            if let Some(Ok(state)) = state.map(|state| HeaderValue::from_bytes(state)) {
+                request = request.header(TRACESTATE, state);
+            }
         }
         let request = request.body(body).map_err(|error| Failure::Retry(format!("no request can be made: {error}")))?;
         let response =

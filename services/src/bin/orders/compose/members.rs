@@ -9,13 +9,15 @@ use services::store::StoreId;
 use crate::failure::Failure;
 use crate::settings::Settings;
 
-use super::{agreement, open_bus};
+use super::lag::Lags;
+use super::open_bus;
+use super::watched::Watched;
 
 /// A bus for each member but the first, which has `first`. A bus that is this process is one for all:
 /// its receivers compete.
 pub(super) async fn connect(
     settings: &Settings,
-    first: &Arc<dyn Bus>,
+    (first, watched, lags): (&Arc<dyn Bus>, &Watched<'_>, &Lags),
     store: Option<StoreId>,
     seams: &Seams,
 ) -> Result<Vec<Arc<dyn Bus>>, Failure> {
@@ -24,8 +26,9 @@ pub(super) async fn connect(
         further.push(match first.capability().reach {
             Reach::Process => Arc::clone(first),
             Reach::Network => {
-                let bus = open_bus(&settings.bus, &settings.data.join("bus"), store, seams).await?.bus;
-                agreement::agreed(settings, bus, seams)?
+                let open = open_bus(&settings.bus, &settings.data.join("bus"), store, seams).await?;
+                lags.add(open.lag);
+                watched.bus(open.bus)?
             }
         });
     }

@@ -2,12 +2,14 @@
 
 mod agreement;
 mod dead_letters;
+mod lag;
 mod listeners;
 mod members;
 mod reconcile;
 mod serve;
 mod sides;
 mod signals;
+mod watched;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -50,6 +52,8 @@ fn check_scheme(url: &BusUrl) -> Result<(), Failure> {
 struct OpenBus {
     bus: Arc<dyn Bus>,
     memory: Option<Arc<MemoryBus>>,
+    /// How far its partitions are, where the backend tells.
+    lag: Option<lag::Source>,
 }
 
 impl OpenBus {
@@ -70,16 +74,25 @@ async fn open_bus(url: &BusUrl, journal: &Path, store: Option<StoreId>, seams: &
     let opened = if url.scheme() == "memory" {
         let journalled = url.clone().with_default("journal", &journal.display().to_string());
         let opened = MemoryBackend.open_memory(&journalled, seams).await;
-        opened.map(|memory| OpenBus { bus: Arc::clone(&memory) as _, memory: Some(memory) })
+        opened.map(|memory| OpenBus { bus: Arc::clone(&memory) as _, memory: Some(memory), lag: None })
     } else {
-        let told = match store {
-            Some(store) if url.scheme() == "kafka" => url.clone().with_default("holder", &store.to_string()),
-            _ => url.clone(),
-        };
-        registry().open(&told, seams).await.map(|bus| OpenBus { bus, memory: None })
+        open_broker(url, store, seams).await
     };
     opened.map_err(|error| match error.kind() {
         ErrorKind::Invalid => Failure::usage(format!("--bus {url}: {error}")),
         _ => Failure::runtime(format!("--bus {url}: {error}")),
     })
+}
+
+async fn open_broker(url: &BusUrl, store: Option<StoreId>, seams: &Seams) -> bus::Result<OpenBus> {
+    #[cfg(feature = "kafka")]
+    if url.scheme() == "kafka" {
+        let holder = store.map(|store| store.to_string());
+        let told = holder.map_or(url.clone(), |holder| url.clone().with_default("holder", &holder));
+        let kafka = bus_kafka::KafkaBus::open(bus_kafka::KafkaOptions::of(&told)?, seams.clone())?;
+        return Ok(OpenBus { bus: Arc::clone(&kafka) as _, memory: None, lag: Some(lag::of_kafka(kafka)) });
+    }
+    // Without Kafka nobody shows who else receives.
+    let _ = store;
+    Ok(OpenBus { bus: registry().open(url, seams).await?, memory: None, lag: None })
 }

@@ -20,8 +20,10 @@ use crate::failure::Failure;
 use crate::output;
 use crate::settings::{Role, Settings};
 
+use super::lag::Lags;
 use super::signals::Signals;
-use super::{OpenBus, agreement, listeners, members, open_bus, sides};
+use super::watched::Watched;
+use super::{OpenBus, listeners, members, open_bus, sides};
 
 /// Part of the drain in which running work may finish; the rest is for writing and closing.
 const FINISHING_SHARE: f64 = 0.7;
@@ -38,7 +40,7 @@ struct Running {
     tasks: JoinSet<Result<(), String>>,
     stores: Vec<Arc<JournaledStore>>,
     bus: OpenBus,
-    /// Those of further members of the consumer.
+    /// As the sides use it, and those of further members of the consumer.
     connections: Vec<Arc<dyn Bus>>,
     stop: CancellationToken,
     finishing: Duration,
@@ -64,9 +66,7 @@ pub(crate) async fn serve(settings: Settings, seams: Seams) -> Result<ExitCode, 
         None => None,
     };
     let mut open = open_bus(&settings.bus, &settings.data.join("bus"), store_id, &seams).await?;
-    open.bus = agreement::agreed(&settings, open.bus, &seams)?;
-    let bus = Arc::clone(&open.bus);
-
+    let (raw, lags, lag) = (Arc::clone(&open.bus), Lags::default(), open.lag.take());
     let mut running = Running {
         tasks: JoinSet::new(),
         stores: producer_store.iter().chain(&consumer_store).cloned().collect(),
@@ -78,8 +78,13 @@ pub(crate) async fn serve(settings: Settings, seams: Seams) -> Result<ExitCode, 
     let mut addresses: [Option<SocketAddr>; 2] = [None, None];
     if let (Some((listener, bound)), Some(store)) = (at_producer, producer_store) {
         let stop = running.stop.clone();
+        let mut watched = Watched::new("producer", &settings, &seams);
+        let bus = watched.bus(Arc::clone(&raw))?;
+        store.show_on(&mut watched.page);
         let producer = sides::producer(&settings, Arc::clone(&bus), store, seams.clone(), stop.clone()).await?;
-        running.listen(listener, producer::edge(Arc::clone(&producer)));
+        producer.show_on(&mut watched.page);
+        running.listen(listener, watched.page.serve_on(producer::router(Arc::clone(&producer))));
+        running.connections = vec![bus];
         running.tasks.spawn(async move {
             producer.run(stop).await;
             Ok(())
@@ -88,16 +93,28 @@ pub(crate) async fn serve(settings: Settings, seams: Seams) -> Result<ExitCode, 
     }
     if let (Some((listener, bound)), Some(store)) = (at_consumer, consumer_store) {
         let (stop, finishing) = (running.stop.clone(), running.finishing);
+        let mut watched = Watched::new("consumer", &settings, &seams);
+        let bus = watched.bus(raw)?;
+        store.show_on(&mut watched.page);
+        if lag.is_some() {
+            lags.add(lag);
+            lags.show_on(&mut watched.page);
+        }
+        let around = watched.page.middleware();
         let consumer =
-            sides::consumer(&settings, Arc::clone(&bus), store, seams.clone(), stop.clone(), finishing).await?;
-        running.listen(listener, consumer::edge(Arc::clone(&consumer)));
-        let further = members::connect(&settings, &bus, store_id, &seams).await?;
-        let members = std::iter::once(&bus).chain(&further).map(|bus| consumer.member(bus)).collect();
-        running.connections = further;
+            sides::consumer(&settings, (Arc::clone(&bus), around), store, seams.clone(), stop.clone(), finishing)
+                .await?;
+        consumer.show_on(&mut watched.page);
+        let further = members::connect(&settings, (&bus, &watched, &lags), store_id, &seams).await?;
+        running.listen(listener, watched.page.serve_on(consumer::router(Arc::clone(&consumer))));
+        let connections: Vec<_> = std::iter::once(bus).chain(further).collect();
+        let members = connections.iter().map(|bus| consumer.member(bus)).collect();
+        // The producer's is the same connection, and has nothing in hand.
+        running.connections = connections;
         running.tasks.spawn(async move { consumer.run_with(members, stop).await.map_err(|error| error.to_string()) });
         addresses[1] = Some(bound);
     }
-    welcome(&settings, bus.as_ref(), addresses)?;
+    welcome(&settings, running.connections[0].as_ref(), addresses)?;
 
     let stop = running.wait(&mut signals).await;
     let end = tokio::select! {
@@ -176,8 +193,7 @@ impl Running {
         self.stop.cancel();
         let closing = async {
             while self.tasks.join_next().await.is_some() {}
-            let buses = self.connections.iter().chain([&self.bus.bus]);
-            for closed in futures_util::future::join_all(buses.map(|bus| bus.close(drain))).await {
+            for closed in futures_util::future::join_all(self.connections.iter().map(|bus| bus.close(drain))).await {
                 if let Err(error) = closed {
                     warn!(%error, "the bus was not closed cleanly");
                 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bus::middleware::Middleware;
 use bus::pipeline::Policy;
 use bus::{Bus, Seams};
 use services::consumer::ports::{LocalBooks, Ports, StockLevels};
@@ -42,10 +43,10 @@ pub(super) async fn producer(
     Producer::start(bus, store, seams, told, draining).await.map_err(Failure::runtime)
 }
 
-/// The consumer; handlers that run when it is told to stop have `drain` to finish.
+/// The consumer, with what stands around its handlers; those that run when it is told to stop have `drain` to finish.
 pub(super) async fn consumer(
     settings: &Settings,
-    bus: Arc<dyn Bus>,
+    (bus, middleware): (Arc<dyn Bus>, Vec<Arc<dyn Middleware>>),
     store: Arc<JournaledStore>,
     seams: Seams,
     draining: CancellationToken,
@@ -63,7 +64,7 @@ pub(super) async fn consumer(
             HttpProducerApi::new(Arc::new(Socket(peer)), settings.sync_token.clone())
                 .in_zone(settings.time_zone.clone()),
         ),
-        middleware: Vec::new(),
+        middleware,
     };
     let told = ConsumerSettings {
         order_queue: settings.order_queue.clone(),
