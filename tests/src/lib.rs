@@ -4,9 +4,11 @@
 //!   in-memory bus and stores, and can kill a service at any call through a seam.
 //! * [`harness`] runs one pipeline or relay on one queue and records what its handlers do.
 //! * [`brokers`] finds real brokers, and cuts them off.
+//! * [`scrape`] reads what `/metrics` answers, strictly.
 //! * [`orders`] runs the binary `orders` as a user would.
 
 pub mod brokers;
 pub mod harness;
 pub mod orders;
+pub mod scrape;
 pub mod world;

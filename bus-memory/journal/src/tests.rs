@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::store::BeforeSync;
-use crate::{Direction, Error, Journal, Options, View, Write};
+use crate::{Commits, Direction, Error, Journal, Options, View, Write};
 
 /// Holds each sync until told how it shall end.
 struct Gate {
@@ -107,6 +107,7 @@ async fn an_empty_write_waits_for_what_it_read_in_its_own_group() {
     gate.let_pass();
     writer.await.unwrap();
     assert_eq!(reader.await.unwrap(), Some(b"value".to_vec()), "it saw the change before it");
+    assert_eq!(journal.commits(), Commits { change_count: 3, group_count: 2 });
     drop(gate);
 }
 

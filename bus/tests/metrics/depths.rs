@@ -50,3 +50,14 @@ async fn a_bus_that_does_not_count_says_so() {
     let error = rig.metrics.sample(rig.bus.as_ref(), &[Subscription::to(orders())]).await;
     assert_eq!(error.expect_err("it does not").kind(), ErrorKind::Unsupported);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_forgotten_is_shown_again_with_the_next_sample() {
+    let rig = Rig::new().await;
+    let subscription = [Subscription::to(orders())];
+    rig.metrics.sample(rig.bus.as_ref(), &subscription).await.expect("it counts");
+    rig.metrics.forget(&subscription);
+    assert!(rig.scrape("messaging_depth").is_empty(), "an old number is no news");
+    rig.metrics.sample(rig.bus.as_ref(), &subscription).await.expect("it counts");
+    assert_eq!(rig.scrape("messaging_depth").len(), 3);
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bus::metrics::prometheus_client::metrics::gauge::Gauge;
 use bus::metrics::prometheus_client::registry::Unit;
-use bus::outbox::{Outbox, RelayStatus};
+use bus::outbox::RelayStatus;
 use bus::{Bus, BusState, Result};
 use jiff::Timestamp;
 
@@ -59,12 +59,11 @@ impl Common {
 
     async fn look_at_outbox(&self) -> Result<()> {
         let mailbox = &self.mailbox;
-        self.waiting.set(Some(count(mailbox.store().as_ref(), Table::Outbox).await?));
-        self.parked.set(Some(count(mailbox.store().as_ref(), Table::Parked).await?));
-        let first = mailbox.pending(0, 1).await?;
-        let made_at = first.first().and_then(|row| row.outgoing.message().id().made_at());
+        let (waiting_count, oldest) = mailbox.backlog(COUNTED_MAX).await?;
         let now = mailbox.seams().clock.wall();
-        self.oldest_age.set(Some(made_at.map_or(0.0, |made_at| age(now, made_at))));
+        self.waiting.set(Some(waiting_count as u64));
+        self.oldest_age.set(Some(oldest.map_or(0.0, |made_at| age(now, made_at))));
+        self.parked.set(Some(count(mailbox.store().as_ref(), Table::Parked).await?));
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use bus::outbox::{Outbox, OutboxRow, Relayed};
 use bus::pipeline::{Attempts, Begun};
 use bus::{MessageId, Outgoing, Result, Seams, Subscription};
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tracing::error;
@@ -73,6 +74,16 @@ impl Mailbox {
         written
     }
 
+    /// How many messages wait to be published, counted up to `count_max`, and when the oldest of them was made.
+    ///
+    /// # Errors
+    /// As for [`Store::scan`].
+    pub async fn backlog(&self, count_max: usize) -> Result<(usize, Option<Timestamp>)> {
+        let rows = self.store.scan(&Table::Outbox.all(), Direction::Forward, count_max).await?;
+        let oldest = rows.first().and_then(|(_, value)| decode::<OutgoingRow>(value).ok());
+        Ok((rows.len(), oldest.and_then(|row| row.into_outgoing().ok()?.message().id().made_at())))
+    }
+
     /// Messages the bus refused for good.
     ///
     /// # Errors
@@ -127,7 +138,7 @@ impl Mailbox {
     }
 
     fn expiry_key(&self, key: &Key) -> Key {
-        let forgotten = self.seams.clock.wall().saturating_add(REMEMBERED_FOR).unwrap_or(jiff::Timestamp::MAX);
+        let forgotten = self.seams.clock.wall().saturating_add(REMEMBERED_FOR).unwrap_or(Timestamp::MAX);
         let second = u64::try_from(forgotten.as_second()).unwrap_or(0);
         Table::InboxExpiry.number(second).then(key.as_bytes())
     }

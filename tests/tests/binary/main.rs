@@ -6,6 +6,7 @@ mod dead_letters;
 mod disagreement;
 mod flow;
 mod health;
+mod metrics;
 mod reconciling;
 mod restart;
 mod secrets;
