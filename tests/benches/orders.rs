@@ -1,5 +1,7 @@
 //! POST /api/orders with 64 clients over real sockets, beside the raw group-commit rate of the store
-//! on the same disk with 64 writers. Prints both rates and their ratio, in interleaved pairs.
+//! on the same disk with 64 writers. Prints both rates and their ratio, in interleaved rounds; the
+//! orders are posted to a producer as the binary puts it together, with its page of metrics and its
+//! traces, and to a bare one.
 //!
 //! `cargo bench -p tests --bench orders`
 
@@ -8,11 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bus::clock::SystemClock;
-use bus::{Clock, Destination, Seams};
+use bus::layer::{LayerExt, Tracing};
+use bus::{Bus, Clock, Destination, Seams};
 use bus_memory::{MemoryBus, MemoryOptions};
 use jiff::tz::TimeZone;
 use serde_json::json;
 use services::http::server::{self, Limits};
+use services::metrics::Page;
 use services::producer::{self, Producer, ProducerSettings};
 use services::store::{Batch, JournaledStore, Store, Table};
 use tokio::task::JoinSet;
@@ -20,25 +24,32 @@ use tokio_util::sync::CancellationToken;
 
 const CLIENT_COUNT: u64 = 64;
 const WRITE_COUNT: u64 = 20_000;
-const PAIR_COUNT: usize = 5;
+const ROUND_COUNT: usize = 5;
 /// As many bytes as an order with its rows takes, in one batch.
 const WRITE_BYTES: usize = 2_500;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let mut ratios = Vec::new();
-    println!("{WRITE_COUNT} writes by {CLIENT_COUNT} clients; {PAIR_COUNT} interleaved pairs");
-    for pair in 1..=PAIR_COUNT {
+    let (mut ratios, mut costs) = (Vec::new(), Vec::new());
+    println!("{WRITE_COUNT} writes by {CLIENT_COUNT} clients; {ROUND_COUNT} interleaved rounds");
+    for round in 1..=ROUND_COUNT {
         let raw = rate(group_commits().await);
-        let posts = rate(posts().await);
-        ratios.push(posts / raw);
+        let watched = rate(posts(true).await);
+        let bare = rate(posts(false).await);
+        ratios.push(watched / raw);
+        costs.push(watched / bare);
         println!(
-            "{pair}: raw group commits {raw:>7.0}/s   POST accepted durably {posts:>7.0}/s   ratio {:.2}",
-            posts / raw
+            "{round}: raw group commits {raw:>7.0}/s   POST accepted durably {watched:>7.0}/s, bare {bare:>7.0}/s   ratio {:.2}, to bare {:.2}",
+            watched / raw,
+            watched / bare
         );
     }
+    println!("median ratio {:.2}, to bare {:.2}", median(ratios), median(costs));
+}
+
+fn median(mut ratios: Vec<f64>) -> f64 {
     ratios.sort_by(f64::total_cmp);
-    println!("median ratio {:.2}", ratios[PAIR_COUNT / 2]);
+    ratios[ratios.len() / 2]
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
@@ -84,7 +95,7 @@ async fn group_commits() -> Duration {
     took
 }
 
-async fn posts() -> Duration {
+async fn posts(is_watched: bool) -> Duration {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = Arc::new(JournaledStore::open(directory.path(), "bench").expect("opened"));
     let seams = Seams::system();
@@ -94,13 +105,23 @@ async fn posts() -> Duration {
         time_zone: TimeZone::UTC,
         sync_token: None,
     };
-    let bus = MemoryBus::new(seams.clone(), MemoryOptions { capacity_count: 1_000_000, ..MemoryOptions::default() });
+    let options = MemoryOptions { capacity_count: 1_000_000, ..MemoryOptions::default() };
+    let mut bus: Arc<dyn Bus> = MemoryBus::new(seams.clone(), options);
+    let mut page = is_watched.then(|| Page::new("producer", "memory", &seams));
+    if let Some(page) = &page {
+        bus = page.metered(bus).layer(Tracing::new(&seams));
+    }
     let stop = CancellationToken::new();
     let producer = Producer::start(bus, Arc::clone(&store) as _, seams, settings, stop.clone()).await.expect("started");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
     let url = format!("http://{}/api/orders", listener.local_addr().expect("bound"));
+    if let Some(page) = &mut page {
+        producer.show_on(page);
+    }
+    let router = producer::router(Arc::clone(&producer));
+    let edge = page.map_or_else(|| producer::edge(Arc::clone(&producer)), |page| page.serve_on(router));
     let mut running = JoinSet::new();
-    running.spawn(server::serve(listener, producer::edge(Arc::clone(&producer)), Limits::default(), stop.clone()));
+    running.spawn(server::serve(listener, edge, Limits::default(), stop.clone()));
     let relaying = stop.clone();
     running.spawn(async move {
         producer.run(relaying).await;

@@ -6,6 +6,7 @@ mod health;
 mod rejections;
 mod routes;
 mod slow_clients;
+mod watching;
 
 use std::sync::Arc;
 

@@ -84,34 +84,74 @@ pub(super) fn of_kafka(kafka: Arc<bus_kafka::KafkaBus>) -> Source {
 impl Collector for Lags {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let all = self.all();
-        if all.is_empty() {
-            return Ok(());
-        }
-        let labels = |(group, number): &(String, i32)| [("group", group.clone()), ("partition", number.to_string())];
-        let (name, help) = ("messaging_partition_watermark", "First offset that is not settled.");
-        let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (at, progress) in &all {
-            if let Some(watermark) = progress.watermark {
-                gauge.encode_family(&labels(at))?.encode_gauge(&watermark)?;
+        let mut family = |name, help, unit: Option<Unit>, value: &dyn Fn(&Progress) -> Option<f64>| {
+            let mut shown = all.iter().filter_map(|(at, progress)| Some((at, value(progress)?))).peekable();
+            if shown.peek().is_none() {
+                return Ok(());
             }
-        }
+            let mut gauge = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
+            shown.try_for_each(|((group, number), value)| {
+                let labels = [("group", group.clone()), ("partition", number.to_string())];
+                gauge.encode_family(&labels)?.encode_gauge(&value)
+            })
+        };
+        let (name, help) = ("messaging_partition_watermark", "First offset that is not settled.");
+        family(name, help, None, &|progress| progress.watermark.map(|offset| offset as f64))?;
         let (name, help) = ("messaging_partition_watermark_age", "Since when the message at the watermark is here.");
-        let mut gauge = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
-        for (at, progress) in &all {
-            gauge.encode_family(&labels(at))?.encode_gauge(&progress.watermark_age.as_secs_f64())?;
-        }
+        family(name, help, Some(Unit::Seconds), &|progress| Some(progress.watermark_age.as_secs_f64()))?;
         let (name, help) = ("messaging_partition_window", "Messages read at or beyond the watermark.");
         let messages = Unit::Other("messages".to_owned());
-        let mut gauge = encoder.encode_descriptor(name, help, Some(&messages), MetricType::Gauge)?;
-        for (at, progress) in &all {
-            gauge.encode_family(&labels(at))?.encode_gauge(&(progress.window_count as u64))?;
-        }
-        Ok(())
+        family(name, help, Some(messages), &|progress| Some(progress.window_count as f64))
     }
 }
 
 impl fmt::Debug for Lags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Lags")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bus::metrics::Registry;
+    use bus::metrics::prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    fn partition(number: i32, watermark: Option<i64>, age_seconds: u64) -> Partition {
+        let watermark_age = Duration::from_secs(age_seconds);
+        Partition {
+            group: "orders".to_owned(),
+            number,
+            progress: Progress { watermark, window_count: 3, watermark_age },
+        }
+    }
+
+    /// The page without what is said of the families.
+    fn shown(lags: &Lags) -> String {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(lags.clone()));
+        let mut page = String::new();
+        encode(&mut page, &registry).expect("text can be written to a string");
+        page.lines().filter(|line| !line.starts_with("# ")).map(|line| format!("{line}\n")).collect()
+    }
+
+    #[test]
+    fn each_partition_has_one_line_whoever_knows_it() {
+        let lags = Lags::default();
+        assert_eq!(shown(&lags), "", "nobody tells");
+        lags.add(Some(Box::new(|| vec![partition(0, Some(7), 0), partition(1, Some(9), 60)])));
+        lags.add(Some(Box::new(|| vec![partition(1, Some(12), 0), partition(2, None, 0)])));
+        lags.add(None);
+        let expected = r#"messaging_partition_watermark{group="orders",partition="0"} 7.0
+messaging_partition_watermark{group="orders",partition="1"} 9.0
+messaging_partition_watermark_age_seconds{group="orders",partition="0"} 0.0
+messaging_partition_watermark_age_seconds{group="orders",partition="1"} 60.0
+messaging_partition_watermark_age_seconds{group="orders",partition="2"} 0.0
+messaging_partition_window_messages{group="orders",partition="0"} 3.0
+messaging_partition_window_messages{group="orders",partition="1"} 3.0
+messaging_partition_window_messages{group="orders",partition="2"} 3.0
+"#;
+        assert_eq!(shown(&lags), expected);
     }
 }
