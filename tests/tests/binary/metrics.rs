@@ -67,28 +67,41 @@ async fn after_an_order() -> (Site, tests::orders::Process, Value) {
     (site, process, order)
 }
 
-#[tokio::test]
-async fn every_family_shown_is_documented_and_every_family_documented_is_shown() {
-    let (site, _process, _) = after_an_order().await;
+/// The page of a side once it shows everything that is documented for it: on a busy machine a look may take
+/// longer than the page waits.
+async fn whole_page(site: &Site, side: &str) -> Scrape {
     let documented = documented();
-    assert!(documented.len() > 30, "{documented:?}");
-    for side in SIDES {
-        let page = scrape(&site, side).await;
-        let mut shown = BTreeSet::new();
-        for (name, family) in page.families() {
-            let told = documented.get(name.as_str()).unwrap_or_else(|| panic!("{name} is not documented"));
-            assert_eq!(family.kind, told.kind, "{name}");
-            assert_eq!(family.label_names(), told.labels, "{name}");
-            assert!(told.page.starts_with("both") || told.page.starts_with(side), "{name} on the page of the {side}");
-            shown.insert(name);
-        }
+    let mut page = Scrape::default();
+    site.eventually("a page shows every family that is documented", async || {
+        page = scrape(site, side).await;
+        let shown: BTreeSet<String> = page.families().map(|(name, _)| name).collect();
         let missing: Vec<&str> = documented
             .iter()
             .filter(|(_, told)| told.page.starts_with("both") || told.page.starts_with(side))
             .filter(|(name, told)| !told.page.ends_with("on Kafka") && !shown.contains(**name))
             .map(|(name, _)| *name)
             .collect();
-        assert!(missing.is_empty(), "documented, and not on the page of the {side}: {missing:?}");
+        if !missing.is_empty() {
+            eprintln!("not on the page of the {side}: {missing:?}");
+        }
+        missing.is_empty()
+    })
+    .await;
+    page
+}
+
+#[tokio::test]
+async fn every_family_shown_is_documented_and_every_family_documented_is_shown() {
+    let (site, _process, _) = after_an_order().await;
+    let documented = documented();
+    assert!(documented.len() > 30, "{documented:?}");
+    for side in SIDES {
+        for (name, family) in whole_page(&site, side).await.families() {
+            let told = documented.get(name.as_str()).unwrap_or_else(|| panic!("{name} is not documented"));
+            assert_eq!(family.kind, told.kind, "{name}");
+            assert_eq!(family.label_names(), told.labels, "{name}");
+            assert!(told.page.starts_with("both") || told.page.starts_with(side), "{name} on the page of the {side}");
+        }
     }
 }
 
@@ -138,49 +151,78 @@ async fn the_counts_move_with_the_recorded_flow() {
     check(&consumer, "orders_reconciler_runs_total", &[("outcome", "failed")], 0.0);
 }
 
-#[tokio::test]
-async fn more_orders_and_whatever_is_asked_for_make_no_more_series() {
-    let (site, _process, first) = after_an_order().await;
-    let ask = async |path: &str| {
-        for side in SIDES {
-            for method in [Method::GET, Method::DELETE, Method::from_bytes(b"BREW").expect("a method")] {
-                let asked = site.client().request(method, url(&site, side, path)).send().await;
-                assert!(asked.expect("answered").status().is_client_error());
-            }
+const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "_OTHER"];
+const ROUTES: [&str; 17] = [
+    "(none)",
+    "/api/orders",
+    "/api/orders/{orderNumber}",
+    "/api/orders/{orderNumber}/cancel",
+    "/api/sync/health",
+    "/api/sync/orders",
+    "/api/sync/order/{orderNumber}",
+    "/api/sync/order/{orderNumber}/result",
+    "/api/sync/reconcile",
+    "/api/processed-orders",
+    "/api/processed-orders/{orderNumber}",
+    "/api/synced-orders",
+    "/api/synced-orders/{orderNumber}",
+    "/api/books",
+    "/api/books/{orderNumber}",
+    "/readyz",
+    "/metrics",
+];
+const DESTINATIONS: [&str; 4] =
+    ["order-processing-queue", "order-processing-queue-dlq", "sync-events-queue", "sync-events-queue-dlq"];
+
+/// Whether a label may have this value: all but statuses and bounds of buckets are from short lists.
+fn is_legal(label: &str, value: &str) -> bool {
+    match label {
+        "method" => METHODS.contains(&value),
+        "route" => ROUTES.contains(&value),
+        "destination" => DESTINATIONS.contains(&value),
+        "group" => value.is_empty(),
+        "status" => {
+            ["PENDING", "COMPLETED", "FAILED", "CANCELLED", "cancelled"].contains(&value)
+                || value.parse().is_ok_and(|status: u16| (100..600).contains(&status))
         }
-    };
-    let names = async || {
-        let mut names: BTreeSet<(String, String, BTreeMap<String, String>)> = BTreeSet::new();
-        for side in SIDES {
-            let page = scrape(&site, side).await;
-            names.extend(page.series().map(|it| (side.to_owned(), it.name.clone(), it.labels.clone())));
+        "le" => value == "+Inf" || value.parse::<f64>().is_ok(),
+        "version" => value == env!("CARGO_PKG_VERSION"),
+        "side" => SIDES.contains(&value),
+        "bus" => value == "memory",
+        // The words of the table: none has a digit.
+        "outcome" | "state" | "verdict" | "operation" | "answer" | "what" => {
+            value.len() < 16 && value.chars().all(|it| it.is_ascii_lowercase() || it == '_')
         }
-        names
-    };
-    ask("/nowhere").await;
-    // Whoever waits for an order may ask too early.
-    for path in [site.consumer("/api/synced-orders/none"), site.consumer("/api/processed-orders/none")] {
-        assert_eq!(site.get(&path).await, None);
+        _ => false,
     }
-    // Both lists are read, and the page itself is on the page.
-    let _ = names().await;
-    let before = names().await;
-    let mut keys = vec!["key".to_owned(), number(&first).to_owned()];
+}
+
+#[tokio::test]
+async fn no_label_has_values_without_end_whatever_is_ordered_and_asked_for() {
+    let (site, _process, first) = after_an_order().await;
+    let mut keys = vec![number(&first).to_owned()];
     for at in 0..5 {
         let key = format!("further-{at}");
         let order = completed(&site, &key).await;
-        ask(&format!("/nowhere/{key}")).await;
+        for side in SIDES {
+            for method in [Method::GET, Method::DELETE, Method::from_bytes(b"BREW").expect("a method")] {
+                let asked = site.client().request(method, url(&site, side, &format!("/nowhere/{key}"))).send().await;
+                assert_eq!(asked.expect("answered").status(), StatusCode::NOT_FOUND);
+            }
+        }
         keys.extend([key, number(&order).to_owned()]);
     }
-    let after = names().await;
-    assert_eq!(after.difference(&before).collect::<Vec<_>>(), Vec::<&(_, _, _)>::new());
-    assert!(after.len() < 1_500, "{} series", after.len());
     keys.extend(["동기화테스트", "SyncEventListener", "nowhere", "BREW"].map(ToOwned::to_owned));
     for side in SIDES {
-        let page = page(&site, side).await;
-        for key in &keys {
-            assert!(!page.contains(&format!("\"{key}")), "{key} is on the page of the {side}");
+        let page = whole_page(&site, side).await;
+        for series in page.series() {
+            for (label, value) in &series.labels {
+                assert!(is_legal(label, value), "{series:?}");
+                assert!(!keys.iter().any(|key| value.contains(key)), "{series:?}");
+            }
         }
+        let count = page.series().count();
+        assert!(count < 700, "the {side} has {count} series");
     }
 }
 
@@ -203,7 +245,7 @@ async fn the_pages_are_open_where_the_sync_routes_are_guarded() {
 async fn a_requests_trace_reaches_every_handler_that_works_for_it() {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     let site = Site::new();
-    let _process = site.start_ready(&["--log", "info,bus::middleware::tracing=info"]).await;
+    let _process = site.start_ready(&["--log", "info,bus::middleware::tracing=info", "--reconcile-every", "1h"]).await;
     let request = site.client().post(site.producer("/api/orders")).json(&recorded());
     let request = request.header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"));
     let posted = request.send().await.expect("an answer");

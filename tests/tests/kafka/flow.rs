@@ -23,17 +23,19 @@ pub(crate) async fn the_recorded_flow_runs_in_two_processes() {
 
 /// The consumer's page shows how far the partitions of both queues are, and how much waits.
 async fn shows_its_partitions(place: &Place) {
-    let answer = place.site.client().get(place.site.consumer("/metrics")).send().await.expect("answered");
-    let page = Scrape::read(&answer.text().await.expect("a body"));
+    let site = &place.site;
     for queue in [&place.order_queue, &place.sync_queue] {
-        for name in ["messaging_partition_watermark_age_seconds", "messaging_partition_window_messages"] {
-            assert!(page.sum(name, &[("group", queue), ("partition", "0")]).is_some(), "{name} {queue}: {page:?}");
-        }
-        let watermark = page.sum("messaging_partition_watermark", &[("group", queue)]);
-        assert!(watermark >= Some(1.0), "{queue}: {watermark:?}");
-        let dead_letters = format!("{queue}-dlq");
-        for destination in [queue, &dead_letters] {
-            assert!(page.sum("messaging_depth_messages", &[("destination", destination)]).is_some(), "{destination}");
-        }
+        let (of_queue, dead_letters) = ([("group", queue.as_str())], format!("{queue}-dlq"));
+        site.eventually("the page of the consumer shows the partitions and depths of a queue", async || {
+            let answer = site.client().get(site.consumer("/metrics")).send().await.expect("answered");
+            let page = Scrape::read(&answer.text().await.expect("a body"));
+            let depth = |destination: &str| page.sum("messaging_depth_messages", &[("destination", destination)]);
+            page.sum("messaging_partition_watermark", &of_queue) >= Some(1.0)
+                && page.sum("messaging_partition_watermark_age_seconds", &of_queue).is_some()
+                && page.sum("messaging_partition_window_messages", &of_queue).is_some()
+                && depth(queue).is_some()
+                && depth(&dead_letters) == Some(0.0)
+        })
+        .await;
     }
 }
