@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use services::store::{
     Batch, Direction, JournaledStore, Key, Mailbox, MemoryStore, Range, Store, Table, Written, prune,
 };
+use tests::world::in_virtual_time;
 
 /// Runs `promise` on both implementations.
 fn on_both(promise: impl AsyncFn(&dyn Store) + Copy) {
@@ -141,6 +142,23 @@ fn a_row_whose_writer_hung_up_in_mid_commit_is_found_by_who_waits_for_it() {
         assert_eq!(mailbox.pending(0, 10).await.expect("answered").len(), 1);
         drop(mailbox);
         store.close().await.expect("closed");
+    });
+}
+
+#[test]
+fn a_backlog_is_counted_to_a_limit_and_as_old_as_its_oldest_message() {
+    in_virtual_time(async {
+        let seams = Seams::repeatable(Timestamp::UNIX_EPOCH, 1);
+        let mailbox = Mailbox::new(Arc::new(MemoryStore::new()), seams.clone());
+        assert_eq!(mailbox.backlog(3).await.expect("answered"), (0, None));
+        for expected_count in [1, 2, 3, 3, 3] {
+            let message = Message::new(seams.message_id("a test"), "{}");
+            let outgoing = [Outgoing::new(Destination::new("orders").expect("legal"), message)];
+            mailbox.apply(Batch::new(), &outgoing).await.expect("written").or_fail();
+            let backlog = mailbox.backlog(3).await.expect("answered");
+            assert_eq!(backlog, (expected_count, Some(Timestamp::UNIX_EPOCH)));
+            seams.clock.sleep(Duration::from_secs(10)).await;
+        }
     });
 }
 

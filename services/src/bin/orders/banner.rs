@@ -41,6 +41,8 @@ pub(crate) fn render(banner: &Banner<'_>) -> String {
     if let Some(url) = &consumer {
         row("consumer", &format!("{url}/api/synced-orders  {url}/readyz"));
     }
+    let pages: Vec<String> = producer.iter().chain(&consumer).map(|url| format!("{url}/metrics")).collect();
+    row("metrics", &pages.join("  "));
     row("data", &banner.data.display().to_string());
     row("bus", &banner.bus.to_string());
     let (own, rest) = banner.weaknesses.split_at(banner.weaknesses.len().min(WEAKNESSES_MAX - 1));
@@ -100,6 +102,7 @@ mod tests {
             r#"
   producer  http://127.0.0.1:8080/api/orders  http://127.0.0.1:8080/readyz
   consumer  http://127.0.0.1:8081/api/synced-orders  http://127.0.0.1:8081/readyz
+  metrics   http://127.0.0.1:8080/metrics  http://127.0.0.1:8081/metrics
   data      ./data
   bus       amqp://me:***@broker
             - only this process can receive
