@@ -99,7 +99,7 @@ async fn a_client_that_leaves_is_counted_as_cancelled() {
 /// The trace a handler runs in, as a `traceparent`, with the length of its state.
 async fn told(_: Arc<App>, _: Request) -> Answer {
     let current = TraceContext::current();
-    json(StatusCode::OK, &current.map(|it| (it.traceparent(), it.state().map_or(0, |state| state.len()))))
+    json(StatusCode::OK, &current.map(|it| (it.traceparent(), it.state().map_or(0, Bytes::len))))
 }
 
 async fn trace(path: &str, headers: &[(&str, &str)]) -> Option<(String, usize)> {
