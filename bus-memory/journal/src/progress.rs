@@ -70,10 +70,9 @@ impl Progress {
 
     /// What was synced since the journal was opened.
     pub(crate) fn commits(&self) -> Commits {
-        Commits {
-            change_count: self.change_count.load(Ordering::Relaxed),
-            group_count: self.durable_count.load(Ordering::SeqCst),
-        }
+        // Groups first: changes are counted before their group, so none is seen without them.
+        let group_count = self.durable_count.load(Ordering::SeqCst);
+        Commits { change_count: self.change_count.load(Ordering::Relaxed), group_count }
     }
 
     /// The first failure stays; a later one is a consequence.

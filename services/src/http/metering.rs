@@ -3,9 +3,11 @@
 //! Names and buckets follow the OpenTelemetry
 //! [conventions for HTTP metrics](https://opentelemetry.io/docs/specs/semconv/http/http-metrics/).
 
+use std::fmt;
 use std::sync::Arc;
 
 use bus::metrics::Registry;
+use bus::metrics::prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use bus::metrics::prometheus_client::metrics::family::Family;
 use bus::metrics::prometheus_client::metrics::gauge::Gauge;
 use bus::metrics::prometheus_client::metrics::histogram::Histogram;
@@ -29,10 +31,20 @@ enum Label {
     Status(u16),
 }
 
+impl EncodeLabelValue for Label {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        match self {
+            Self::Word(word) => word.encode(encoder),
+            Self::Status(status) => status.encode(encoder),
+        }
+    }
+}
+
 /// Times requests by method, route and status, and counts those that run.
 ///
 /// Every label has few values: the methods of RFC 9110, the route's pattern (never the path), the
-/// status. A request's time ends when its answer is ready to be sent.
+/// status. A request's time ends when its answer is ready to be sent. What the connection refuses by itself,
+/// because it cannot be parsed, is not counted.
 #[derive(Clone, Debug)]
 pub struct Metering {
     clock: Arc<dyn Clock>,
@@ -104,22 +116,5 @@ fn word_for(method: &Method) -> &'static str {
         Method::TRACE => "TRACE",
         Method::PATCH => "PATCH",
         _ => "_OTHER",
-    }
-}
-
-mod encoding {
-    use std::fmt;
-
-    use bus::metrics::prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
-
-    use super::Label;
-
-    impl EncodeLabelValue for Label {
-        fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-            match self {
-                Self::Word(word) => word.encode(encoder),
-                Self::Status(status) => status.encode(encoder),
-            }
-        }
     }
 }
