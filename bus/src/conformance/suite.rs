@@ -12,8 +12,30 @@ use super::{Case, Harness, Verdict, cases, run};
 /// Cases at the same time, unless told otherwise: in real time they mostly wait.
 const THREAD_COUNT: usize = 16;
 
-/// A setting, a case of it, and the reason.
-type LeftOut = (&'static str, &'static str, &'static str);
+/// Cases that are not run under a setting.
+#[derive(Clone, Copy)]
+struct LeftOut {
+    setting: &'static str,
+    cases: Cases,
+    reason: &'static str,
+}
+
+#[derive(Clone, Copy)]
+enum Cases {
+    One(&'static str),
+    /// All but those of these areas.
+    AllBut(&'static [&'static str]),
+}
+
+impl LeftOut {
+    fn names(&self, setting: &str, case: &Case) -> bool {
+        self.setting == setting
+            && match self.cases {
+                Cases::One(name) => name == case.name(),
+                Cases::AllBut(areas) => !areas.contains(&case.area()),
+            }
+    }
+}
 
 type Make = Arc<dyn Fn() -> Arc<dyn Harness> + Send + Sync>;
 
@@ -55,7 +77,15 @@ impl Suite {
     /// known deviation would be run first.
     #[must_use]
     pub fn without(mut self, setting: &'static str, case: &'static str, reason: &'static str) -> Self {
-        self.left_out.push((setting, case, reason));
+        self.left_out.push(LeftOut { setting, cases: Cases::One(case), reason });
+        self
+    }
+
+    /// Leaves all cases but those of some [areas](Case::area) out of a setting: the others are shown under
+    /// another one, from which this one does not differ in what they are about.
+    #[must_use]
+    pub fn only(mut self, setting: &'static str, areas: &'static [&'static str], reason: &'static str) -> Self {
+        self.left_out.push(LeftOut { setting, cases: Cases::AllBut(areas), reason });
         self
     }
 
@@ -129,5 +159,5 @@ impl Suite {
 
 /// Why a case is left out of a setting, if it is.
 fn reason_against(left_out: &[LeftOut], setting: &str, case: &Case) -> Option<&'static str> {
-    left_out.iter().find(|(of, what, _)| *of == setting && *what == case.name()).map(|(_, _, reason)| *reason)
+    left_out.iter().find(|left_out| left_out.names(setting, case)).map(|left_out| left_out.reason)
 }
