@@ -23,6 +23,9 @@ use crate::{KafkaBus, KafkaOptions};
 /// | `poll` | 6 s to 1 hour | `max.poll.interval`: the same for a member whose thread stands still |
 /// | `timeout` | 1 s to 5 minutes | how long a message may wait for its delivery report |
 /// | `message_bytes_max` | to 8388608 | largest message |
+/// | `delays` | `off`, `topics` | topics: messages may be delayed, for up to 30 days; they wait in topics of the bus's own |
+/// | `retries` | `hand`, `topics` | where a nack with a delay waits: here, its key behind it, or in topics, out of order |
+/// | `scope` | letters, digits, `-`, `_` | in front of the names of delay topics; buses of one scope share them |
 /// | `tls` | `on`, `off` | encrypted connections; needs the feature `tls` |
 /// | `allow_plaintext` | `on`, `off` | whether unencrypted connections may leave this machine |
 #[derive(Clone, Copy, Debug, Default)]

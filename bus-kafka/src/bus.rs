@@ -12,14 +12,18 @@ use bus::{
     Bus, BusState, Capability, ClockExt as _, Declaration, Depth, Error, ErrorKind, Outgoing, PublishOutcome, Receiver,
     Result, Seams, SubscribeOptions, Subscription,
 };
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{KafkaOptions, NACK_DELAY_MAX};
+use crate::config::KafkaOptions;
 use crate::consumer::{Consumer, KafkaReceiver};
+use crate::delay::forwarder::Forwarder;
+use crate::depth;
 use crate::desk::Desk;
 use crate::holder;
 use crate::lag::PartitionLag;
 use crate::member::Member;
+use crate::plan::Plan;
 use crate::producer::Publisher;
 use crate::publish;
 use crate::shared::{Shared, closed};
@@ -38,14 +42,18 @@ pub struct KafkaBus {
     /// Members that are to have ended when the bus has closed.
     consumers: Mutex<Vec<Weak<Consumer>>>,
     last_reader: AtomicU64,
+    /// Of a bus with delays, once it has declared or subscribed.
+    forwarder: OnceCell<Forwarder>,
 }
 
 impl KafkaBus {
     /// Makes the clients. Nothing is asked of the brokers before it is needed.
     ///
     /// # Errors
-    /// [`Unexpected`](ErrorKind::Unexpected) when librdkafka cannot make a client.
+    /// [`Invalid`](ErrorKind::Invalid) for retry topics without delay topics, and a scope that makes no legal
+    /// names; [`Unexpected`](ErrorKind::Unexpected) when librdkafka cannot make a client.
     pub fn open(options: KafkaOptions, seams: Seams) -> Result<Arc<Self>> {
+        options.check_retries()?;
         let traffic = Arc::new(Traffic::default());
         let desk = Desk::open(&options, Arc::clone(&traffic))?;
         let topics = Topics::open(&options, seams.clone(), desk)?;
@@ -53,14 +61,17 @@ impl KafkaBus {
         let capability = capability(&options);
         let shared = Arc::new(Shared { options, seams, traffic, topics, publisher, closing: CancellationToken::new() });
         let (members, consumers) = (Mutex::default(), Mutex::default());
-        Ok(Arc::new(Self { shared, capability, members, consumers, last_reader: AtomicU64::new(0) }))
+        let (last_reader, forwarder) = (AtomicU64::new(0), OnceCell::new());
+        Ok(Arc::new(Self { shared, capability, members, consumers, last_reader, forwarder }))
     }
 
-    /// How far the members of this bus are, by group and partition; from memory, for metrics.
+    /// How far the members of this bus are, by group, topic and partition; from memory, for metrics. What this
+    /// bus has read of the delay topics is in the window of the group `__bus-delay`.
     #[must_use]
     pub fn lag(&self) -> Vec<PartitionLag> {
         let members: Vec<Arc<Member>> = self.members().values().filter_map(Weak::upgrade).collect();
-        members.iter().flat_map(|member| member.lag()).collect()
+        let forwarding = self.forwarder.get().map(Forwarder::member);
+        members.iter().chain(forwarding).flat_map(|member| member.lag()).collect()
     }
 
     fn members(&self) -> MutexGuard<'_, BTreeMap<Subscription, Weak<Member>>> {
@@ -69,6 +80,15 @@ impl KafkaBus {
 
     fn require_open(&self, operation: &'static str) -> Result<()> {
         if self.shared.closing.is_cancelled() { Err(closed(operation)) } else { Ok(()) }
+    }
+
+    /// Takes its share in sending on what has waited, where messages are delayed.
+    async fn forward(&self) -> Result<()> {
+        if !self.shared.options.delay_topics {
+            return Ok(());
+        }
+        self.shared.topics.make_delays().await?;
+        self.forwarder.get_or_try_init(|| async { Forwarder::start(&self.shared) }).await.map(drop)
     }
 
     /// A receiver at the member of its subscription, which is made when there is none.
@@ -80,7 +100,7 @@ impl KafkaBus {
         let member = match known.filter(|member| member.admit(reader, options.prefetch_count_max)) {
             Some(member) => member,
             None => {
-                let member = Member::join(&self.shared, subscription, reader)?;
+                let member = Member::join(&self.shared, Plan::of(subscription, &self.shared.options), reader)?;
                 member.admit(reader, options.prefetch_count_max);
                 members.insert(subscription.clone(), Arc::downgrade(&member));
                 member
@@ -101,9 +121,10 @@ fn capability(options: &KafkaOptions) -> Capability {
             _ => Durability::Replicated,
         },
         reach: Reach::Network,
-        order: Order::PerKey,
-        delay_max: None,
-        nack_delay_max: Some(NACK_DELAY_MAX),
+        // What is retried through topics is overtaken by what follows of its key.
+        order: if options.retry_topics { Order::None } else { Order::PerKey },
+        delay_max: options.delay_max(),
+        nack_delay_max: Some(options.nack_delay_max()),
         lease: LeaseTerms { duration: None, extendable: false, total_max: None },
         receive_count: false,
         release_uncounted: false,
@@ -133,7 +154,8 @@ impl Bus for KafkaBus {
 
     async fn declare(&self, declarations: &[Declaration]) -> Result<()> {
         self.require_open("declare")?;
-        self.shared.topics.declare(declarations).await
+        self.shared.topics.declare(declarations).await?;
+        self.forward().await
     }
 
     async fn publish(&self, batch: Vec<Outgoing>) -> Vec<PublishOutcome> {
@@ -151,10 +173,18 @@ impl Bus for KafkaBus {
             return Err(Error::new(ErrorKind::NotFound, "subscribe", text).with("subscription", subscription));
         }
         holder::claim(&self.shared, subscription).await?;
+        self.forward().await?;
+        self.shared.topics.make_retries(subscription).await?;
         let consumer = self.admit(subscription, options)?;
         let receiver = Arc::new(KafkaReceiver(consumer));
-        // What comes at once after this is not missed for want of partitions.
-        let _ = self.shared.seams.clock.timeout(JOIN_MAX, receiver.0.member.joined()).await;
+        // What comes at once after this is not missed for want of partitions, and what is due is not late.
+        let joined = async {
+            receiver.0.member.joined().await;
+            if let Some(forwarder) = self.forwarder.get() {
+                forwarder.member().joined().await;
+            }
+        };
+        let _ = self.shared.seams.clock.timeout(JOIN_MAX, joined).await;
         self.require_open("subscribe")?;
         if receiver.0.member.is_leaving()
             && let Some(refusal) = receiver.0.member.take_failure()
@@ -166,28 +196,8 @@ impl Bus for KafkaBus {
 
     async fn depth(&self, subscription: &Subscription) -> Result<Depth> {
         self.require_open("depth")?;
-        let topic = self.shared.topics.find(subscription.destination(), "depth").await?;
-        let missing = || {
-            let text = "no such destination or group; declare it first";
-            Error::new(ErrorKind::NotFound, "depth", text).with("subscription", subscription)
-        };
-        let topic = topic.ok_or_else(missing)?;
-        let positions = self.shared.topics.positions(subscription, topic).await?;
         let member = self.members().get(subscription).and_then(Weak::upgrade);
-        let mut depth = Depth::default();
-        let mut left_count = 0;
-        let hand = member.as_ref().map(|member| member.hand());
-        for (partition, position) in positions {
-            let window = hand.as_ref().and_then(|hand| hand.window(partition));
-            let watermark = window.and_then(crate::hand::Window::watermark).unwrap_or(position.committed);
-            let settled_count = window.map_or(0, crate::hand::Window::settled_count);
-            let beyond = usize::try_from(position.high - watermark).unwrap_or_default();
-            left_count += beyond.saturating_sub(settled_count);
-            depth.in_flight_count += hand.as_ref().map_or(0, |hand| hand.in_hand_count(partition));
-        }
-        depth.delayed_count = hand.as_ref().map_or(0, |hand| hand.delayed_count());
-        depth.ready_count = left_count.saturating_sub(depth.in_flight_count + depth.delayed_count);
-        Ok(depth)
+        depth::depth(&self.shared, member.as_deref(), subscription).await
     }
 
     async fn purge(&self, _: &Subscription) -> Result<()> {
@@ -206,10 +216,16 @@ impl Bus for KafkaBus {
         members.extend(consumers.iter().map(|consumer| Arc::clone(&consumer.member)));
         consumers.iter().for_each(|consumer| consumer.part());
         let publisher = Arc::clone(shared);
+        let forwarded = async {
+            if let Some(forwarder) = self.forwarder.get() {
+                forwarder.stop().await;
+            }
+        };
         let finishing = async {
             // Its own time-out ends a little earlier, so that it is told and not cut off.
             let flush = deadline.mul_f64(0.9);
-            let flushed = shared.topics.blocking("close", move || publisher.publisher.close(flush)).await;
+            let flushing = shared.topics.blocking("close", move || publisher.publisher.close(flush));
+            let (flushed, ()) = tokio::join!(flushing, forwarded);
             for member in &members {
                 member.ended().await;
             }

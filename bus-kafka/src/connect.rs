@@ -2,7 +2,7 @@
 
 use rdkafka::ClientConfig;
 
-use crate::config::KafkaOptions;
+use crate::config::{KafkaOptions, MESSAGE_BYTES_LIMIT};
 use crate::holder::client_id;
 
 /// Room for our own headers and the record's framing above a message's own size.
@@ -11,6 +11,9 @@ const FRAME_BYTES_MAX: usize = 64 * 1024;
 const PRODUCER_QUEUE_KIB: usize = 64 * 1024;
 /// Most bytes read ahead of one partition inside librdkafka, below our own window.
 const CONSUMER_QUEUE_KIB: usize = 16 * 1024;
+
+/// The same of a delay topic.
+const FORWARDER_QUEUE_KIB: usize = 1024;
 
 fn base(options: &KafkaOptions) -> ClientConfig {
     let mut config = ClientConfig::new();
@@ -72,6 +75,13 @@ pub(crate) fn consumer(options: &KafkaOptions, group: &str) -> ClientConfig {
     config
 }
 
+/// A consumer of the delay topics: what is not due yet is not read far ahead.
+pub(crate) fn forwarder(options: &KafkaOptions, group: &str) -> ClientConfig {
+    let mut config = consumer(options, group);
+    config.set("queued.min.messages", "1000").set("queued.max.messages.kbytes", FORWARDER_QUEUE_KIB.to_string());
+    config
+}
+
 /// A client that only asks: nothing comes into being by its questions.
 pub(crate) fn asking(options: &KafkaOptions) -> ClientConfig {
     let mut config = base(options);
@@ -85,6 +95,9 @@ pub(crate) fn creating(options: &KafkaOptions) -> ClientConfig {
     config.set("allow.auto.create.topics", "true");
     config
 }
+
+/// `max.message.bytes` of delay topics: what a bus with other limits may send.
+pub(crate) const DELAY_TOPIC_BYTES_MAX: usize = MESSAGE_BYTES_LIMIT + FRAME_BYTES_MAX;
 
 /// `max.message.bytes` of topics declared here.
 pub(crate) fn topic_bytes_max(options: &KafkaOptions) -> usize {

@@ -35,7 +35,7 @@ impl Consumer {
         })
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.is_stopped.load(Ordering::Acquire) || self.member.shared.closing.is_cancelled()
     }
 
@@ -62,10 +62,9 @@ impl Consumer {
             self.member.hand().hand_out(self.reader, max, now)
         };
         let is_some = !out.is_empty();
-        let topic = self.member.subscription.destination().as_str();
         let mut names = self.names();
         for out in out {
-            let message = convert::read(&out.record, topic, out.place, &mut names).message;
+            let message = convert::read(&out.record, &self.member.origin(out.place), &mut names).message;
             let returns = Arc::clone(self) as Arc<dyn Returns>;
             into.push(Delivery::new(message, out.token, Lease { deadline: None }, None, returns));
         }

@@ -8,6 +8,7 @@ use bus::{Headers, Message, MessageId, MessageKey};
 use rdkafka::message::{Header, OwnedHeaders};
 
 use crate::hand::Place;
+use crate::label::Labels;
 use crate::names::Names;
 use crate::record::Record;
 
@@ -19,9 +20,13 @@ const ESCAPE: char = '~';
 /// In front of the hexadecimal bytes of a name with a NUL in it: librdkafka's names end there.
 const HEXED: &str = "~x";
 
-/// The record headers of a message.
-pub(crate) fn headers_of(message: &Message) -> OwnedHeaders {
-    let mut wire = OwnedHeaders::new_with_capacity(message.headers().count() + 2);
+/// How many record headers a message has, at most.
+pub(crate) fn header_count(message: &Message) -> usize {
+    message.headers().count() + 2
+}
+
+/// Adds the record headers of a message.
+pub(crate) fn add_headers(mut wire: OwnedHeaders, message: &Message) -> OwnedHeaders {
     // A foreign message, on its way to the dead letters, stays one.
     if !message.is_foreign() {
         let id = message.id().to_string();
@@ -59,6 +64,27 @@ fn unescaped(name: &str) -> Option<String> {
     String::from_utf8(bytes?).ok()
 }
 
+/// The id in a record, where there is one.
+pub(crate) fn id_text(record: &Record) -> Option<String> {
+    record.value_of(ID).map(|id| String::from_utf8_lossy(id).into_owned())
+}
+
+/// Where a record was read.
+pub(crate) struct Origin<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) place: Place,
+    /// Labels may be in front of its headers: it is a topic of ours.
+    pub(crate) is_labelled: bool,
+}
+
+impl Origin<'_> {
+    /// The id of a message that has none of ours.
+    pub(crate) fn id(&self) -> MessageId {
+        let id = MessageId::parse(&format!("{}/{}/{}", self.topic, self.place.0.number, self.place.1));
+        id.expect("a topic's name and two numbers are short and legal")
+    }
+}
+
 /// A record, read or not.
 pub(crate) struct Read {
     pub(crate) message: Message,
@@ -67,7 +93,7 @@ pub(crate) struct Read {
 }
 
 /// What cannot be read, raw and with the reason. Most records are told by a glance to be legal.
-pub(crate) fn unreadable(record: &Record, topic: &str, place: Place) -> Option<(Message, String)> {
+pub(crate) fn unreadable(record: &Record, origin: &Origin<'_>) -> Option<(Message, String)> {
     let is_plain = |text: &[u8]| {
         (1..=MESSAGE_ID_BYTES_MAX.min(KEY_BYTES_MAX)).contains(&text.len())
             && text.iter().all(|byte| matches!(byte, b' '..=b'~'))
@@ -79,29 +105,38 @@ pub(crate) fn unreadable(record: &Record, topic: &str, place: Place) -> Option<(
     if is_legal {
         return None;
     }
-    let Read { message, fault } = read(record, topic, place, &mut Names::default());
+    let Read { message, fault } = read(record, origin, &mut Names::default());
     fault.map(|fault| (message, fault))
 }
 
-/// Reads a record of `place`, which names one that has no id of ours.
-pub(crate) fn read(record: &Record, topic: &str, place: Place, names: &mut Names) -> Read {
-    let broker_id = || {
-        let id = MessageId::parse(&format!("{topic}/{}/{}", place.0, place.1));
-        id.expect("a topic's name and two numbers are short and legal")
-    };
-    match ours_or_foreign(record, broker_id, names) {
+/// Reads a record. Its place, or where it was read first, names one that has no id of ours.
+pub(crate) fn read(record: &Record, origin: &Origin<'_>, names: &mut Names) -> Read {
+    let labels = if origin.is_labelled { Labels::of(record) } else { Labels::default() };
+    let label_count = labels.count();
+    let broker_id = || labels.retry.as_ref().and_then(|retry| retry.foreign_id.clone()).unwrap_or_else(|| origin.id());
+    match ours_or_foreign(record, label_count, broker_id, names) {
         Ok(message) => Read { message, fault: None },
-        Err(fault) => {
-            let mut headers = Headers::new();
-            for (name, value) in record.headers() {
-                headers.set(names.name(name), record.value(value));
-            }
-            Read { message: Message::foreign(broker_id(), record.body()).with_headers(headers), fault: Some(fault) }
-        }
+        Err(fault) => Read { message: as_it_is(record, label_count, broker_id()), fault: Some(fault) },
     }
 }
 
-fn ours_or_foreign(record: &Record, broker_id: impl Fn() -> MessageId, names: &mut Names) -> Result<Message, String> {
+/// What nothing can be made of.
+pub(crate) fn raw(record: &Record, origin: &Origin<'_>) -> Message {
+    as_it_is(record, 0, origin.id())
+}
+
+fn as_it_is(record: &Record, label_count: usize, id: MessageId) -> Message {
+    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let headers = record.headers().skip(label_count).map(|(name, value)| (text(name), record.value(value)));
+    Message::foreign(id, record.body()).with_headers(headers.collect())
+}
+
+fn ours_or_foreign(
+    record: &Record,
+    label_count: usize,
+    broker_id: impl Fn() -> MessageId,
+    names: &mut Names,
+) -> Result<Message, String> {
     if !record.is_whole() {
         return Err("the name of a header is no UTF-8; that header is lost".to_owned());
     }
@@ -121,7 +156,7 @@ fn ours_or_foreign(record: &Record, broker_id: impl Fn() -> MessageId, names: &m
         message = message.with_content_type(text(content_type, || format!("header `{CONTENT_TYPE}`"))?.to_owned());
     }
     let mut headers = Headers::new();
-    for (name, value) in record.headers() {
+    for (name, value) in record.headers().skip(label_count) {
         if name == ID.as_bytes() || name == CONTENT_TYPE.as_bytes() {
             continue;
         }
@@ -144,6 +179,7 @@ mod tests {
     use rdkafka::message::Headers as _;
 
     use super::*;
+    use crate::hand::Partition;
     use crate::record::Copier;
 
     fn message(body: &'static [u8]) -> Message {
@@ -151,7 +187,7 @@ mod tests {
     }
 
     fn sent_and_read(sent: &Message) -> Read {
-        let wire = headers_of(sent);
+        let wire = add_headers(OwnedHeaders::new(), sent);
         let pairs: Vec<(&str, &[u8])> =
             wire.as_borrowed().iter().map(|header| (header.key, header.value.unwrap_or_default())).collect();
         decode(sent.key().map(|key| key.as_str().as_bytes()), &pairs, sent.body())
@@ -159,9 +195,10 @@ mod tests {
 
     fn decode(key: Option<&[u8]>, pairs: &[(&str, &[u8])], body: &[u8]) -> Read {
         let record = Copier::default().pack(key.unwrap_or_default(), pairs, true, body);
-        let place = (3, 1_442);
-        let found = read(&record, "orders", place, &mut Names::default());
-        assert_eq!(unreadable(&record, "orders", place).map(|(_, fault)| fault), found.fault, "the glance agrees");
+        let place = (Partition { topic: 0, number: 3 }, 1_442);
+        let origin = Origin { topic: "orders", place, is_labelled: false };
+        let found = read(&record, &origin, &mut Names::default());
+        assert_eq!(unreadable(&record, &origin).map(|(_, fault)| fault), found.fault, "the glance agrees");
         found
     }
 

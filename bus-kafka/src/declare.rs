@@ -12,11 +12,13 @@ use tracing::info;
 use crate::config::{PARTITION_COUNT, RETENTION};
 use crate::desk::{ANSWER_MAX, Tools};
 use crate::topology::{Topic, Topics, all};
-use crate::{connect, error};
+use crate::{connect, delay, error, retry};
 
 /// How long a topic may take from its creation until every partition has a leader.
 const CREATION_MAX: Duration = Duration::from_secs(15);
 const CREATION_LOOK_PAUSE: Duration = Duration::from_millis(50);
+/// Files of delay topics, the last of which stays when all was removed.
+const DELAY_SEGMENT_BYTES: usize = 64 * 1024 * 1024;
 
 impl Topics {
     /// Makes destinations and groups exist with their dead letters, and leaves what exists as it is.
@@ -24,8 +26,10 @@ impl Topics {
         let _one_at_a_time = self.declaring.lock().await;
         for declaration in declarations {
             let destination = &declaration.destination;
+            check_own(&Subscription::to(destination.clone()))?;
             self.check_name(destination).await?;
             for group in &declaration.groups {
+                check_own(&Subscription::grouped(destination.clone(), group.clone()))?;
                 self.check_group(destination, group).await?;
             }
             let topic = self.make(destination).await?;
@@ -35,6 +39,81 @@ impl Topics {
                 let name = destination.to_string();
                 let begun = self.desk.ask("declare", move |tools| begin_group(tools, &group, &name, topic)).await;
                 begun.map_err(|error| error.with("destination", destination))?;
+            }
+            let groups = declaration.groups.iter().cloned();
+            let grouped = groups.map(|group| Subscription::grouped(destination.clone(), group));
+            for subscription in [Subscription::to(destination.clone())].into_iter().chain(grouped) {
+                self.make_retries(&subscription).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The topic of a subscription's retries, made where there is none yet.
+    pub(crate) async fn make_retries(&self, subscription: &Subscription) -> Result<()> {
+        let wanted = retry::topic_of(subscription).filter(|_| self.options.retry_topics);
+        let Some(topic) = wanted else { return Ok(()) };
+        if self.find(&topic, "declare").await?.is_none() {
+            self.make(&topic).await?;
+        }
+        Ok(())
+    }
+
+    /// The delay topics and their dead letters, made where there are none yet.
+    pub(crate) async fn make_delays(&self) -> Result<()> {
+        let making = || async {
+            let graves = [self.delays.all.dead_letters()?];
+            let mut missing = Vec::new();
+            for topic in self.delays.topics.iter().cloned().chain(graves) {
+                if self.find(&topic, "declare").await?.is_none() {
+                    missing.push(topic);
+                }
+            }
+            match self.options.admin {
+                true => self.create_delays(&missing).await?,
+                false => {
+                    for topic in &missing {
+                        self.ask_for(topic).await?;
+                    }
+                }
+            }
+            for topic in &missing {
+                self.wait_for(topic).await?;
+            }
+            Ok(())
+        };
+        self.has_delays.get_or_try_init(making).await.map(drop)
+    }
+
+    /// What waits never expires: it is removed when it was sent on. As many partitions on every bus, for
+    /// the topics are everybody's.
+    async fn create_delays(&self, missing: &[Destination]) -> Result<()> {
+        let (bytes_max, segment_bytes) = (connect::DELAY_TOPIC_BYTES_MAX.to_string(), DELAY_SEGMENT_BYTES.to_string());
+        let new = |topic| {
+            self.new_topic(topic, PARTITION_COUNT, "-1")
+                .set("max.message.bytes", &bytes_max)
+                .set("segment.bytes", &segment_bytes)
+        };
+        self.create_topics(missing.iter().map(new).collect()).await
+    }
+
+    fn new_topic<'a>(&self, topic: &'a Destination, partition_count: i32, retention: &'a str) -> NewTopic<'a> {
+        let replication = TopicReplication::Fixed(self.options.replica_count.unwrap_or(-1));
+        NewTopic::new(topic.as_str(), partition_count, replication).set("retention.ms", retention)
+    }
+
+    /// One that is there already is no error.
+    async fn create_topics(&self, topics: Vec<NewTopic<'_>>) -> Result<()> {
+        if topics.is_empty() {
+            return Ok(());
+        }
+        let options = AdminOptions::new().request_timeout(Some(CREATION_MAX));
+        let created = self.admin.create_topics(&topics, &options).await;
+        for topic in created.map_err(|failure| error::told(&failure, "declare"))? {
+            match topic {
+                Err((_, Code::TopicAlreadyExists)) => {}
+                Err((_, code)) => return Err(error::of_code(code, "declare")),
+                Ok(topic) => info!(topic, "created"),
             }
         }
         Ok(())
@@ -113,20 +192,8 @@ impl Topics {
         let retention = self.options.retention.unwrap_or(RETENTION).as_millis().to_string();
         let bytes_max = connect::topic_bytes_max(&self.options).to_string();
         let partition_count = self.options.partition_count.unwrap_or(PARTITION_COUNT);
-        let replication = TopicReplication::Fixed(self.options.replica_count.unwrap_or(-1));
-        let topic = NewTopic::new(destination.as_str(), partition_count, replication)
-            .set("retention.ms", &retention)
-            .set("max.message.bytes", &bytes_max);
-        let options = AdminOptions::new().request_timeout(Some(CREATION_MAX));
-        let created = self.admin.create_topics([&topic], &options).await;
-        match created.map_err(|failure| error::told(&failure, "declare"))?.pop() {
-            Some(Err((_, Code::TopicAlreadyExists))) | None => Ok(()),
-            Some(Err((_, code))) => Err(error::of_code(code, "declare")),
-            Some(Ok(_)) => {
-                info!(%destination, partition_count, "created");
-                Ok(())
-            }
-        }
+        let topic = self.new_topic(destination, partition_count, &retention).set("max.message.bytes", &bytes_max);
+        self.create_topics(vec![topic]).await
     }
 
     async fn ask_for(&self, destination: &Destination) -> Result<()> {
@@ -156,6 +223,15 @@ impl Topics {
             Err(Error::new(ErrorKind::Timeout, "declare", text).with("destination", destination))
         })
     }
+}
+
+/// The names of our own topics are not to be those of destinations and groups.
+fn check_own(subscription: &Subscription) -> Result<()> {
+    if !subscription.to_string().contains(delay::OWN) {
+        return Ok(());
+    }
+    let text = format!("names with `{}` are kept for topics of the bus's own; choose another", delay::OWN);
+    Err(Error::new(ErrorKind::Invalid, "declare", text).with("subscription", subscription))
 }
 
 fn twice(name: &str, destination: &Destination, other: &Destination) -> Error {

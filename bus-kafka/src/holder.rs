@@ -128,7 +128,7 @@ impl Member {
     /// Looks whether this member, new in its group, may stay; on the polling thread, before it takes
     /// anything. `false`: it is leaving.
     pub(crate) fn may_stay(&self, consumer: &BaseConsumer<Calls>, max: Duration) -> bool {
-        let Some(own) = self.shared.options.holder.as_deref() else { return true };
+        let Some(own) = self.holder() else { return true };
         if !self.is_new.load(Ordering::Relaxed) {
             return true;
         }
@@ -147,6 +147,11 @@ impl Member {
                 false
             }
         }
+    }
+
+    /// Who keeps its effects; sending on has none.
+    fn holder(&self) -> Option<&str> {
+        self.shared.options.holder.as_deref().filter(|_| !self.plan.is_forwarding)
     }
 
     fn unseen(&self, failure: &KafkaError) -> bool {

@@ -7,7 +7,9 @@ use std::time::Duration;
 pub struct PartitionLag {
     /// The subscription's name, which is the consumer group's.
     pub group: String,
-    /// The partition.
+    /// The topic: the destination's own, or that of the subscription's retries.
+    pub topic: String,
+    /// The partition of it.
     pub partition: i32,
     /// The first offset that is not settled; `None` before anything was read.
     pub watermark: Option<i64>,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bus::{Error, ErrorKind, Moment, Result, Subscription};
+use bus::{Destination, Error, ErrorKind, Message, Moment, Result, Subscription};
 use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -12,12 +12,15 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::hand::{Hand, Window};
+use crate::convert::Origin;
+use crate::hand::{Hand, Partition, Place, Window};
 use crate::lag::PartitionLag;
+use crate::names::Names;
+use crate::plan::Plan;
 use crate::quarantine::Aside;
 use crate::rebalance::Calls;
 use crate::shared::Shared;
-use crate::{connect, error};
+use crate::{connect, convert, error};
 
 /// Between attempts to send a dead letter.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -26,6 +29,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Member {
     pub(crate) shared: Arc<Shared>,
     pub(crate) subscription: Subscription,
+    pub(crate) plan: Plan,
     hand: Mutex<Hand>,
     /// Something of a leaving partition was settled or given back.
     pub(crate) settled: Condvar,
@@ -71,10 +75,11 @@ impl Bell {
 impl Member {
     /// Joins the group with a thread of its own. `number` tells this member's tokens from those of
     /// others on the same bus.
-    pub(crate) fn join(shared: &Arc<Shared>, subscription: &Subscription, number: u64) -> Result<Arc<Self>> {
+    pub(crate) fn join(shared: &Arc<Shared>, plan: Plan, number: u64) -> Result<Arc<Self>> {
         let member = Arc::new(Self {
             shared: Arc::clone(shared),
-            subscription: subscription.clone(),
+            subscription: plan.subscription.clone(),
+            plan,
             hand: Mutex::new(Hand::with_tokens_of(number)),
             settled: Condvar::new(),
             changed: Notify::new(),
@@ -89,7 +94,10 @@ impl Member {
             failure: Mutex::default(),
             aside: Mutex::default(),
         });
-        let config = connect::consumer(&shared.options, &subscription.to_string());
+        let config = match member.plan.is_forwarding {
+            true => connect::forwarder(&shared.options, &member.subscription.to_string()),
+            false => connect::consumer(&shared.options, &member.subscription.to_string()),
+        };
         let consumer = BaseConsumer::from_config_and_context(&config, Calls(Arc::clone(&member)));
         let mut consumer = consumer.map_err(|failure| error::told(&failure, "subscribe"))?;
         let rung = Arc::downgrade(&member);
@@ -98,12 +106,12 @@ impl Member {
                 member.bell.ring();
             }
         });
-        let topic = subscription.destination().as_str();
-        consumer.subscribe(&[topic]).map_err(|failure| error::told(&failure, "subscribe"))?;
+        let topics: Vec<&str> = member.plan.topics.iter().map(Destination::as_str).collect();
+        consumer.subscribe(&topics).map_err(|failure| error::told(&failure, "subscribe"))?;
         let polled = Arc::clone(&member);
         // Named, unlike those of `thread::spawn`. Polling blocks, runs the rebalance callbacks, which
         // wait for what is in hand, and must go on whatever the runtime does (max.poll.interval).
-        let thread = std::thread::Builder::new().name(format!("kafka-{topic}"));
+        let thread = std::thread::Builder::new().name(format!("kafka-{}", member.subscription));
         let spawned = thread.spawn(move || {
             let _ended = polled.ended.clone().drop_guard();
             polled.poll_until_leaving(consumer);
@@ -124,6 +132,30 @@ impl Member {
 
     pub(crate) fn set_aside(&self, aside: Aside) {
         self.aside().push(aside);
+    }
+
+    /// A topic by its place among those this member reads.
+    pub(crate) fn topic(&self, place: u16) -> &Destination {
+        &self.plan.topics[usize::from(place)]
+    }
+
+    /// A partition by its topic's name. `None`: it is none of this member's.
+    pub(crate) fn partition(&self, topic: &str, number: i32) -> Option<Partition> {
+        let place = self.plan.topics.iter().position(|known| known.as_str() == topic)?;
+        Some(Partition { topic: u16::try_from(place).ok()?, number })
+    }
+
+    /// Where a record was read.
+    pub(crate) fn origin(&self, place: Place) -> Origin<'_> {
+        // All but a subscription's own topic are topics of ours.
+        let is_labelled = self.plan.is_forwarding || place.0.topic > 0;
+        Origin { topic: self.topic(place.0.topic).as_str(), place, is_labelled }
+    }
+
+    /// The message of a record that is not settled.
+    pub(crate) fn message_at(&self, place: Place) -> Option<Message> {
+        let record = self.hand().window(place.0)?.record(place.1)?.clone();
+        Some(convert::read(&record, &self.origin(place), &mut Names::default()).message)
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -230,9 +262,10 @@ impl Member {
     pub(crate) fn lag(&self) -> Vec<PartitionLag> {
         let now = self.now();
         let hand = self.hand();
-        let lag = |(partition, window): (i32, &Window)| PartitionLag {
+        let lag = |(partition, window): (Partition, &Window)| PartitionLag {
             group: self.subscription.to_string(),
-            partition,
+            topic: self.topic(partition.topic).to_string(),
+            partition: partition.number,
             watermark: window.watermark(),
             window_count: window.count(),
             settled_count: window.settled_count(),

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bus::{Message, Moment};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedMessage, Message as _};
 
 use crate::convert;
-use crate::hand::Place;
+use crate::hand::{Partition, Place, When};
 use crate::holder::NextLook;
+use crate::label::Labels;
 use crate::member::Member;
 use crate::rebalance::Calls;
 use crate::record::{Copier, Record};
@@ -63,7 +65,7 @@ impl Member {
         let last = {
             let mut hand = self.hand();
             let last = self.positions(&mut hand, None);
-            let partitions: Vec<i32> = hand.windows().map(|(partition, _)| partition).collect();
+            let partitions: Vec<Partition> = hand.windows().map(|(partition, _)| partition).collect();
             partitions.into_iter().for_each(|partition| hand.forget(partition));
             last
         };
@@ -83,12 +85,13 @@ impl Member {
     ) -> usize {
         let mut bytes = 0;
         let mut empty_count = 0;
-        let count_max = POLL_COUNT_MAX.min(self.shared.options.window_count_max);
+        let count_max = POLL_COUNT_MAX.min(self.plan.window_count_max);
         while records.len() < count_max && bytes < POLL_BYTES_MAX && empty_count < 2 {
             match consumer.poll(Duration::ZERO) {
                 Some(Ok(record)) => {
                     bytes += record.payload_len();
-                    records.push(((record.partition(), record.offset()), copier.copy(&record)));
+                    let Some(partition) = self.partition_of(&record) else { continue };
+                    records.push(((partition, record.offset()), copier.copy(&record)));
                 }
                 Some(Err(failure)) => self.failed(&failure),
                 // It may have taken a partition away: what came before that is not to be mixed with
@@ -103,13 +106,12 @@ impl Member {
         }
         self.shared.traffic.answered();
         let (count, now) = (records.len(), self.now());
-        let topic = self.subscription.destination().as_str();
         let mut unreadable = Vec::new();
         {
             let mut hand = self.hand();
             for (place, record) in records.drain(..) {
-                let raw = convert::unreadable(&record, topic, place);
-                if hand.add(place, record, raw.is_some(), now)
+                let (when, raw) = self.look_at(&record, place, now);
+                if hand.add(place, record, when, now)
                     && let Some((message, fault)) = raw
                 {
                     unreadable.push((place, message, fault));
@@ -117,15 +119,41 @@ impl Member {
             }
         }
         for (place, message, fault) in unreadable {
-            self.quarantine(place, message, &fault);
+            self.quarantine(place, message, &fault, &self.subscription);
         }
         self.changed.notify_waiters();
         count
     }
 
+    /// A member that reads one topic need not look which.
+    fn partition_of(&self, record: &BorrowedMessage<'_>) -> Option<Partition> {
+        match self.plan.topics.len() {
+            1 => Some(Partition { topic: 0, number: record.partition() }),
+            _ => self.partition(record.topic(), record.partition()),
+        }
+    }
+
+    /// When a record may be handed out, and what is set aside of it because nothing can be made of it.
+    fn look_at(&self, record: &Record, place: Place, now: Moment) -> (When, Option<(Message, String)>) {
+        if !self.plan.is_forwarding {
+            let raw = convert::unreadable(record, &self.origin(place));
+            return (if raw.is_some() { When::Never } else { When::Now }, raw);
+        }
+        match Labels::of(record).delay.filter(|_| record.is_whole()) {
+            Some(delay) => {
+                let early = delay.ready_at().saturating_sub(self.shared.seams.clock.wall().as_millisecond());
+                (When::At(now + Duration::from_millis(u64::try_from(early).unwrap_or_default())), None)
+            }
+            None => {
+                let text = "nothing in front of its headers says for what and for how long it waits";
+                (When::Never, Some((convert::raw(record, &self.origin(place)), text.to_owned())))
+            }
+        }
+    }
+
     /// Pauses partitions while too much waits here, and lets them go on later.
-    fn hold_back(&self, consumer: &BaseConsumer<Calls>, paused: &mut BTreeSet<i32>, is_full: bool) {
-        let window_count_max = self.shared.options.window_count_max;
+    fn hold_back(&self, consumer: &BaseConsumer<Calls>, paused: &mut BTreeSet<Partition>, is_full: bool) {
+        let (count_max, bytes_max) = (self.plan.window_count_max, self.plan.window_bytes_max);
         let (pause, resume) = {
             let hand = self.hand();
             let has_room = hand.has_room();
@@ -134,19 +162,22 @@ impl Member {
             let mut resume = Vec::new();
             for (partition, window) in hand.windows() {
                 let is_paused = paused.contains(&partition);
-                if !is_paused && (is_full || window.count() >= window_count_max) {
+                if !is_paused && (is_full || window.count() >= count_max || window.bytes() >= bytes_max) {
                     pause.push(partition);
-                } else if is_paused && has_room && window.count() <= window_count_max / 4 * 3 {
+                } else if is_paused
+                    && has_room
+                    && window.count() <= count_max / 4 * 3
+                    && window.bytes() <= bytes_max / 4 * 3
+                {
                     resume.push(partition);
                 }
             }
             (pause, resume)
         };
-        let topic = self.subscription.destination().as_str();
-        let list = |partitions: &[i32]| {
+        let list = |partitions: &[Partition]| {
             let mut list = TopicPartitionList::new();
             for partition in partitions {
-                list.add_partition(topic, *partition);
+                list.add_partition(self.topic(partition.topic).as_str(), partition.number);
             }
             list
         };

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bus::{ClockExt as _, Destination, Error, Message, PublishOutcome, Receipt, Result, Seams};
+use bus::{ClockExt as _, Error, PublishOutcome, Receipt, Result, Seams};
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -14,11 +14,12 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::config::KafkaOptions;
+use crate::parcel::Parcel;
 use crate::publish::{Batch, Ticket};
 use crate::quarantine::Aside;
 use crate::shared::closed;
 use crate::traffic::Traffic;
-use crate::{connect, convert, desk, error};
+use crate::{connect, desk, error};
 
 /// Takes delivery reports, on the producer's own thread.
 pub(crate) struct Reports {
@@ -113,17 +114,11 @@ impl Publisher {
     }
 
     /// Puts a record into the producer's queue, or gives the ticket back.
-    fn send(
-        producer: &Producer,
-        destination: &Destination,
-        message: &Message,
-        ticket: Box<Ticket>,
-    ) -> Result<(), (KafkaError, Box<Ticket>)> {
-        let record = BaseRecord::with_opaque_to(destination.as_str(), ticket)
-            .payload(&message.body()[..])
-            .headers(convert::headers_of(message));
-        let record = match message.key() {
-            Some(key) => record.key(key.as_str().as_bytes()),
+    fn send(producer: &Producer, parcel: &Parcel, ticket: Box<Ticket>) -> Result<(), (KafkaError, Box<Ticket>)> {
+        let record =
+            BaseRecord::with_opaque_to(parcel.topic.as_str(), ticket).payload(parcel.body()).headers(parcel.headers());
+        let record = match parcel.key() {
+            Some(key) => record.key(key),
             None => record,
         };
         producer.send(record).map_err(|(failure, record)| (failure, record.delivery_opaque))
@@ -133,15 +128,14 @@ impl Publisher {
     async fn send_when_there_is_room(
         &self,
         producer: &mut Arc<Producer>,
-        destination: &Destination,
-        message: &Message,
+        parcel: &Parcel,
         mut ticket: Box<Ticket>,
     ) -> Result<()> {
         let mut waiting = None;
         loop {
             // Made before the attempt, so that no room between it and the wait is missed.
             let changed = self.room.changed.notified();
-            let (failure, given_back) = match Self::send(producer, destination, message, ticket) {
+            let (failure, given_back) = match Self::send(producer, parcel, ticket) {
                 Ok(()) => return Ok(()),
                 Err(refused) => refused,
             };
@@ -160,21 +154,20 @@ impl Publisher {
         }
     }
 
-    /// Sends messages of known destinations and waits for their reports. A dropped call leaves each
-    /// of them sent or not.
-    pub(crate) async fn publish(&self, batch: Vec<(Destination, Message)>) -> Vec<PublishOutcome> {
+    /// Sends to known topics and waits for the reports. A dropped call leaves each parcel sent or not.
+    pub(crate) async fn publish(&self, batch: Vec<Parcel>) -> Vec<PublishOutcome> {
         let under_way = Batch::of(batch.len());
         let mut producer = self.producer();
-        for (place, (destination, message)) in batch.into_iter().enumerate() {
+        for (place, parcel) in batch.into_iter().enumerate() {
             let sent = match &mut producer {
                 Ok(producer) => {
                     let ticket = Box::new(Ticket::Batch(Arc::clone(&under_way), place));
-                    self.send_when_there_is_room(producer, &destination, &message, ticket).await
+                    self.send_when_there_is_room(producer, &parcel, ticket).await
                 }
                 Err(error) => Err(error::again(error, "publish")),
             };
             if let Err(error) = sent {
-                let error = error.with("destination", &destination).with("message_id", message.id());
+                let error = error.with("destination", &parcel.topic).with("message_id", parcel.message_id());
                 under_way.answer(place, PublishOutcome::Refused(error));
             }
         }
@@ -184,17 +177,12 @@ impl Publisher {
     }
 
     /// Sends what was set aside, without waiting; given back when it cannot be sent now.
-    pub(crate) fn send_aside(
-        &self,
-        grave: &Destination,
-        message: &Message,
-        aside: Aside,
-    ) -> Result<(), (Error, Aside)> {
+    pub(crate) fn send_aside(&self, parcel: &Parcel, aside: Aside) -> Result<(), (Error, Aside)> {
         let producer = match self.producer() {
             Ok(producer) => producer,
             Err(error) => return Err((error, aside)),
         };
-        let sent = Self::send(&producer, grave, message, Box::new(Ticket::Aside(aside)));
+        let sent = Self::send(&producer, parcel, Box::new(Ticket::Aside(aside)));
         sent.map_err(|(failure, ticket)| match *ticket {
             Ticket::Aside(aside) => (error::told(&failure, "settle"), aside),
             Ticket::Batch(..) => unreachable!("the ticket that was given"),

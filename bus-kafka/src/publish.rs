@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bus::{Destination, Error, ErrorKind, Message, Outgoing, PublishOutcome, Result};
+use bus::{Destination, Error, ErrorKind, Outgoing, PublishOutcome, Result};
 use tokio::sync::Notify;
 
+use crate::delay;
+use crate::parcel::Parcel;
 use crate::quarantine::Aside;
 use crate::shared::{Shared, closed};
 
@@ -70,15 +72,11 @@ pub(crate) async fn publish(shared: &Shared, batch: Vec<Outgoing>) -> Vec<Publis
     outcomes.into_iter().map(|outcome| outcome.or_else(|| sent.next()).unwrap_or_else(unanswered)).collect()
 }
 
-async fn prepare(
-    shared: &Shared,
-    outgoing: Outgoing,
-    known: &mut BTreeSet<Destination>,
-) -> Result<(Destination, Message)> {
+async fn prepare(shared: &Shared, outgoing: Outgoing, known: &mut BTreeSet<Destination>) -> Result<Parcel> {
     if shared.closing.is_cancelled() {
         return Err(closed("publish"));
     }
-    let (destination, message, delay) = outgoing.into_parts();
+    let message = outgoing.message();
     let (bytes, bytes_max) = (message.size_bytes(), shared.options.message_bytes_max);
     if bytes > bytes_max {
         let text = format!(
@@ -86,10 +84,16 @@ async fn prepare(
         );
         return Err(Error::new(ErrorKind::TooLarge, "publish", text).with("message_id", message.id()));
     }
-    if !delay.is_zero() {
-        let text = "Kafka delays no message; publish it when it is due, or let the bus do so (emulation::delay)";
+    let is_delayed = !outgoing.delay().is_zero();
+    if is_delayed && !shared.options.delay_topics {
+        let text = "this bus delays no message; publish it when it is due, or open the bus with delays=topics";
         return Err(Error::new(ErrorKind::Unsupported, "publish", text).with("message_id", message.id()));
     }
+    if is_delayed {
+        delay::check(&outgoing)?;
+        shared.topics.make_delays().await?;
+    }
+    let (destination, message, delay) = outgoing.into_parts();
     if !known.contains(&destination) {
         shared.topics.find(&destination, "publish").await?.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, "publish", "no such destination; declare it first")
@@ -97,5 +101,9 @@ async fn prepare(
         })?;
         known.insert(destination.clone());
     }
-    Ok((destination, message))
+    if !is_delayed {
+        return Ok(Parcel::of(destination, message));
+    }
+    let now = shared.seams.clock.wall();
+    Ok(shared.topics.delays.sent_off(&destination, delay, now, |topic| Parcel::of(topic, message)))
 }

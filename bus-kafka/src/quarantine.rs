@@ -3,11 +3,12 @@
 use std::sync::{Arc, Weak};
 
 use bus::dead_letter::{self, Rejection};
-use bus::{Message, Moment, Result};
+use bus::{Message, Moment, Result, Subscription};
 use tracing::warn;
 
 use crate::hand::Place;
 use crate::member::Member;
+use crate::parcel::Parcel;
 
 /// A record on its way to the dead letters.
 pub(crate) struct Aside {
@@ -35,10 +36,18 @@ impl Aside {
 
 impl Member {
     /// Sets a record aside that could not be read, marked with the reason.
-    pub(crate) fn quarantine(self: &Arc<Self>, place: Place, mut message: Message, fault: &str) {
-        warn!(subscription = %self.subscription, partition = place.0, offset = place.1, fault, "quarantined");
+    /// A replay takes it to `subscription`.
+    pub(crate) fn quarantine(
+        self: &Arc<Self>,
+        place: Place,
+        mut message: Message,
+        fault: &str,
+        subscription: &Subscription,
+    ) {
+        let (topic, partition) = (self.topic(place.0.topic), place.0.number);
+        warn!(subscription = %self.subscription, %topic, partition, offset = place.1, fault, "quarantined");
         let at = self.shared.seams.clock.wall();
-        let rejection = Rejection { subscription: &self.subscription, reason: fault, receive_count: None, at };
+        let rejection = Rejection { subscription, reason: fault, receive_count: None, at };
         dead_letter::mark(&mut message, &rejection);
         self.set_aside(Aside { member: Arc::downgrade(self), place, message, try_at: Moment::default() });
     }
@@ -48,9 +57,9 @@ impl Member {
         let now = self.now();
         let due: Vec<Aside> = self.aside().extract_if(.., |aside| aside.try_at <= now).collect();
         for aside in due {
-            let message = aside.message.clone();
             let Ok(grave) = self.subscription.destination().dead_letters() else { continue };
-            if let Err((error, mut aside)) = self.shared.publisher.send_aside(&grave, &message, aside) {
+            let parcel = Parcel::of(grave, aside.message.clone());
+            if let Err((error, mut aside)) = self.shared.publisher.send_aside(&parcel, aside) {
                 warn!(%error, subscription = %self.subscription, "a dead letter could not be sent; trying again");
                 aside.try_at = self.retry_at();
                 self.set_aside(aside);

@@ -13,7 +13,7 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tracing::{info, warn};
 
 use crate::desk::ANSWER_MAX;
-use crate::hand::{Hand, Window};
+use crate::hand::{Hand, Partition, Window};
 use crate::member::Member;
 use crate::{desk, error, offsets};
 
@@ -22,14 +22,16 @@ const COMMITTED_MAX: Duration = Duration::from_secs(5);
 
 impl Member {
     /// What is to be committed, of some partitions or of all that changed.
-    pub(crate) fn positions(&self, hand: &mut Hand, of: Option<&BTreeSet<i32>>) -> TopicPartitionList {
+    pub(crate) fn positions(&self, hand: &mut Hand, of: Option<&BTreeSet<Partition>>) -> TopicPartitionList {
         let partition_count = self.partition_count();
         let mut list = TopicPartitionList::new();
         for (partition, window) in hand.cleaned(of) {
             if let Some(watermark) = window.watermark() {
-                let mut element = list.add_partition(self.subscription.destination().as_str(), partition);
+                let mut element = list.add_partition(self.topic(partition.topic).as_str(), partition.number);
                 // An offset of a window is one of the broker's.
                 let _ = element.set_offset(Offset::Offset(watermark));
+                // The number is told of the destination's own topic.
+                let partition_count = partition_count.filter(|_| partition.topic == 0);
                 element.set_metadata(offsets::write(partition_count, watermark, window.settled()));
             }
         }
@@ -51,14 +53,28 @@ impl Member {
         let error = error::told(failure, "commit").with("subscription", &self.subscription);
         warn!(%error, "offsets were not committed");
         let mut hand = self.hand();
-        for element in positions.elements() {
-            hand.soil(element.partition());
+        for partition in self.partitions_of(positions) {
+            hand.soil(partition);
         }
     }
 
+    fn partitions_of(&self, list: &TopicPartitionList) -> BTreeSet<Partition> {
+        let partition = |element: &TopicPartitionListElem<'_>| self.partition(element.topic(), element.partition());
+        list.elements().iter().filter_map(partition).collect()
+    }
+
+    /// For the log, by topic.
+    fn told<'a>(&'a self, partitions: &BTreeSet<Partition>) -> BTreeMap<&'a str, Vec<i32>> {
+        let mut told: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+        for partition in partitions {
+            told.entry(self.topic(partition.topic).as_str()).or_default().push(partition.number);
+        }
+        told
+    }
+
     fn assigned(&self, consumer: &BaseConsumer<Calls>, list: &TopicPartitionList) {
-        let partitions: Vec<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
-        info!(subscription = %self.subscription, ?partitions, "assigned");
+        let partitions = self.partitions_of(list);
+        info!(subscription = %self.subscription, partitions = ?self.told(&partitions), "assigned");
         if !self.may_stay(consumer, ANSWER_MAX) {
             return;
         }
@@ -71,8 +87,10 @@ impl Member {
             match consumer.committed_offsets(list.clone(), COMMITTED_MAX) {
                 Ok(committed) => {
                     for element in committed.elements() {
-                        if let Offset::Offset(watermark) = element.offset() {
-                            left.insert(element.partition(), offsets::read(watermark, element.metadata()));
+                        if let Offset::Offset(watermark) = element.offset()
+                            && let Some(partition) = self.partition(element.topic(), element.partition())
+                        {
+                            left.insert(partition, offsets::read(watermark, element.metadata()));
                         }
                     }
                 }
@@ -82,7 +100,7 @@ impl Member {
                 }
             }
         }
-        if !partitions.is_empty() {
+        if !partitions.is_empty() && !self.plan.is_forwarding {
             self.compare_partitions(consumer, left.values().filter_map(|left| left.partition_count).max());
         }
         let mut hand = self.hand();
@@ -113,7 +131,7 @@ impl Member {
     }
 
     fn revoked(&self, consumer: &BaseConsumer<Calls>, list: &TopicPartitionList) {
-        let partitions: BTreeSet<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
+        let partitions = self.partitions_of(list);
         let is_lost = consumer.assignment_lost();
         if is_lost {
             // The group went on without it: it comes back as a new member.
@@ -135,7 +153,7 @@ impl Member {
         self.aside().retain(|aside| !partitions.contains(&aside.place.0));
         self.changed.notify_waiters();
         self.lost.notify_waiters();
-        info!(subscription = %self.subscription, ?partitions, is_lost, "revoked");
+        info!(subscription = %self.subscription, partitions = ?self.told(&partitions), is_lost, "revoked");
         if !is_lost {
             self.commit(consumer, &positions, CommitMode::Sync);
         }

@@ -71,9 +71,17 @@ impl Record {
         Some(&self.0[value])
     }
 
+    fn body_start(&self) -> usize {
+        self.headers().last().map_or(self.key_range().end, |(_, value)| value.end)
+    }
+
     pub(crate) fn body(&self) -> Bytes {
-        let from = self.headers().last().map_or(self.key_range().end, |(_, value)| value.end);
-        self.0.slice(from..)
+        self.0.slice(self.body_start()..)
+    }
+
+    /// The body in place.
+    pub(crate) fn body_bytes(&self) -> &[u8] {
+        &self.0[self.body_start()..]
     }
 
     pub(crate) fn size_bytes(&self) -> usize {

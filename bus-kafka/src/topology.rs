@@ -15,6 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::config::KafkaOptions;
+use crate::delay::Delays;
 use crate::desk::{ANSWER_MAX, Desk, Tools};
 use crate::{connect, error};
 
@@ -33,6 +34,10 @@ pub(crate) struct Topics {
     known: RwLock<BTreeMap<Destination, Topic>>,
     /// One declaration at a time.
     pub(crate) declaring: tokio::sync::Mutex<()>,
+    /// Where messages wait, with the option for it.
+    pub(crate) delays: Delays,
+    /// These topics are there.
+    pub(crate) has_delays: tokio::sync::OnceCell<()>,
 }
 
 /// What is waiting for a group in the partitions of its topic, by partition.
@@ -47,8 +52,9 @@ impl Topics {
     pub(crate) fn open(options: &KafkaOptions, seams: Seams, desk: Desk) -> Result<Self> {
         let admin = AdminClient::from_config(&connect::asking(options));
         let admin = admin.map_err(|failure| error::told(&failure, "open"))?;
-        let (known, declaring) = (RwLock::default(), tokio::sync::Mutex::default());
-        Ok(Self { desk, seams, options: options.clone(), admin, known, declaring })
+        let (known, declaring, has_delays) = Default::default();
+        let delays = Delays::of(options.scope.as_deref())?;
+        Ok(Self { desk, seams, options: options.clone(), admin, known, declaring, delays, has_delays })
     }
 
     /// Blocks until `close` has ended; on the desk's thread.
@@ -111,13 +117,13 @@ impl Topics {
         self.desk.ask(operation, committed).await
     }
 
-    /// Where a group stands in each partition.
+    /// Where a group stands in each partition of a topic.
     pub(crate) async fn positions(
         &self,
-        subscription: &Subscription,
+        group: String,
+        name: String,
         topic: Topic,
     ) -> Result<BTreeMap<i32, Positions>> {
-        let (group, name) = (subscription.to_string(), subscription.destination().to_string());
         self.desk.ask("depth", move |tools| positions(tools, &group, &name, topic)).await
     }
 }

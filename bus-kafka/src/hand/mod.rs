@@ -2,6 +2,7 @@
 //! Without I/O and without a clock.
 
 mod assignment;
+mod deliveries;
 mod lanes;
 mod window;
 
@@ -11,16 +12,34 @@ use bus::{Moment, Token};
 use slab::Slab;
 
 use self::assignment::Assignment;
-use self::lanes::LaneId;
+use self::deliveries::Held;
+pub(crate) use self::deliveries::Out;
 pub(crate) use self::window::Window;
 use crate::record::Record;
 
+/// A partition of one of the topics that a member reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Partition {
+    /// Its topic, by its place among those of the member.
+    pub(crate) topic: u16,
+    pub(crate) number: i32,
+}
+
 /// A partition and an offset in it.
-pub(crate) type Place = (i32, i64);
+pub(crate) type Place = (Partition, i64);
 
 /// Read and not handed out, beyond which reading stops; half of it goes on.
 const FRESH_COUNT_MAX: usize = 4_096;
 const FRESH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// When a record that was read may be handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    Now,
+    At(Moment),
+    /// It is set aside: settled by somebody else than a receiver.
+    Never,
+}
 
 /// One receiver of the member.
 pub(crate) struct Reader {
@@ -30,17 +49,10 @@ pub(crate) struct Reader {
     pub(crate) lost: Vec<Token>,
 }
 
-struct Held {
-    epoch: u64,
-    reader: u64,
-    place: Place,
-    lane: Option<LaneId>,
-}
-
 /// Everything a member has, behind one lock, which is never held over I/O.
 #[derive(Default)]
 pub(crate) struct Hand {
-    partitions: BTreeMap<i32, Assignment>,
+    partitions: BTreeMap<Partition, Assignment>,
     readers: BTreeMap<u64, Reader>,
     held: Slab<Held>,
     last_epoch: u64,
@@ -49,14 +61,10 @@ pub(crate) struct Hand {
     fresh_bytes: usize,
     /// To be handed out before anything fresh.
     returned: BTreeSet<Place>,
+    /// Given back with a delay.
     delayed: BTreeSet<(Moment, Place)>,
-}
-
-/// What is handed out, before it becomes a delivery.
-pub(crate) struct Out {
-    pub(crate) token: Token,
-    pub(crate) place: Place,
-    pub(crate) record: Record,
+    /// Read before they are due, and never handed out.
+    early: BTreeSet<(Moment, Place)>,
 }
 
 impl Hand {
@@ -79,13 +87,13 @@ impl Hand {
     }
 
     /// A partition is ours from now on.
-    pub(crate) fn assign(&mut self, partition: i32, window: Window) {
+    pub(crate) fn assign(&mut self, partition: Partition, window: Window) {
         self.forget(partition);
         self.partitions.insert(partition, Assignment::of(window));
     }
 
     /// A partition is to be taken away: what waits of it waits no more.
-    pub(crate) fn begin_to_leave(&mut self, partition: i32) {
+    pub(crate) fn begin_to_leave(&mut self, partition: Partition) {
         if let Some(known) = self.partitions.get_mut(&partition) {
             known.is_leaving = true;
         }
@@ -97,7 +105,7 @@ impl Hand {
     }
 
     /// A partition is no longer ours: what is in hand of it is lost.
-    pub(crate) fn forget(&mut self, partition: i32) {
+    pub(crate) fn forget(&mut self, partition: Partition) {
         if self.partitions.remove(&partition).is_none() {
             return;
         }
@@ -105,6 +113,7 @@ impl Hand {
         self.fresh_bytes = self.fresh.iter().map(|(_, bytes)| bytes).sum();
         self.returned.retain(|place| place.0 != partition);
         self.delayed.retain(|(_, place)| place.0 != partition);
+        self.early.retain(|(_, place)| place.0 != partition);
         let gone: Vec<usize> =
             self.held.iter().filter(|(_, held)| held.place.0 == partition).map(|(slot, _)| slot).collect();
         for slot in gone {
@@ -116,16 +125,16 @@ impl Hand {
         }
     }
 
-    pub(crate) fn windows(&self) -> impl Iterator<Item = (i32, &Window)> {
+    pub(crate) fn windows(&self) -> impl Iterator<Item = (Partition, &Window)> {
         self.partitions.iter().map(|(partition, known)| (*partition, &known.window))
     }
 
-    pub(crate) fn window(&self, partition: i32) -> Option<&Window> {
+    pub(crate) fn window(&self, partition: Partition) -> Option<&Window> {
         self.partitions.get(&partition).map(|known| &known.window)
     }
 
     /// There is something to commit of a partition, again.
-    pub(crate) fn soil(&mut self, partition: i32) {
+    pub(crate) fn soil(&mut self, partition: Partition) {
         if let Some(known) = self.partitions.get_mut(&partition) {
             known.is_dirty = true;
         }
@@ -133,26 +142,33 @@ impl Hand {
 
     /// The windows of some partitions, or of all, of which there is something new to commit; from now
     /// on there is not.
-    pub(crate) fn cleaned(&mut self, of: Option<&BTreeSet<i32>>) -> impl Iterator<Item = (i32, &Window)> {
+    pub(crate) fn cleaned(&mut self, of: Option<&BTreeSet<Partition>>) -> impl Iterator<Item = (Partition, &Window)> {
         self.partitions.iter_mut().filter_map(move |(partition, known)| {
             let is_asked = of.is_none_or(|of| of.contains(partition));
             (is_asked && std::mem::take(&mut known.is_dirty)).then_some((*partition, &known.window))
         })
     }
 
-    /// A record was read. One that is set aside is settled by somebody else than a receiver. Answers
-    /// whether it is new and unsettled.
-    pub(crate) fn add(&mut self, place: Place, record: Record, is_set_aside: bool, now: Moment) -> bool {
+    /// A record was read, to be handed out when it is time. Answers whether it is new and unsettled.
+    pub(crate) fn add(&mut self, place: Place, record: Record, when: When, now: Moment) -> bool {
         let Some(known) = self.partitions.get_mut(&place.0) else { return false };
         let bytes = record.size_bytes();
         let is_new = known.window.add(place.1, record, now);
         if !is_new {
             known.is_dirty = true;
-        } else if !is_set_aside {
-            self.fresh.push_back((place, bytes));
-            self.fresh_bytes += bytes;
+            return false;
         }
-        is_new
+        match when {
+            When::Now => {
+                self.fresh.push_back((place, bytes));
+                self.fresh_bytes += bytes;
+            }
+            When::At(due) => {
+                self.early.insert((due, place));
+            }
+            When::Never => {}
+        }
+        true
     }
 
     /// Whether so much waits that was never handed out that reading is to stop.
@@ -173,40 +189,18 @@ impl Hand {
         })
     }
 
-    pub(crate) fn in_hand_count(&self, partition: i32) -> usize {
+    pub(crate) fn in_hand_count(&self, partition: Partition) -> usize {
         self.partitions.get(&partition).map_or(0, |known| known.in_hand_count)
     }
 
+    /// Given back with a delay that has not passed.
     pub(crate) fn delayed_count(&self) -> usize {
         self.delayed.len()
     }
 
     /// When the next delay ends.
     pub(crate) fn next_due(&self) -> Option<Moment> {
-        self.delayed.first().map(|(due, _)| *due)
-    }
-
-    /// Hands out at most `max` messages to a receiver.
-    pub(crate) fn hand_out(&mut self, reader: u64, max: usize, now: Moment) -> Vec<Out> {
-        self.end_delays(now);
-        let Some(known) = self.readers.get(&reader).filter(|known| !known.is_stopped) else { return Vec::new() };
-        let max = max.min(known.prefetch_count_max.saturating_sub(known.held_count));
-        let mut out = Vec::with_capacity(max.min(self.returned.len() + self.fresh.len()));
-        while out.len() < max
-            && let Some(place) = self.next_place()
-        {
-            let Some(known) = self.partitions.get_mut(&place.0).filter(|known| !known.is_leaving) else { continue };
-            let Some((record, lane)) = known.enter(place.1, reader) else { continue };
-            known.in_hand_count += 1;
-            self.last_epoch += 1;
-            let epoch = self.last_epoch;
-            let slot = self.held.insert(Held { epoch, reader, place, lane });
-            out.push(Out { token: Token { slot: slot as u64, epoch }, place, record });
-        }
-        if let Some(known) = self.readers.get_mut(&reader) {
-            known.held_count += out.len();
-        }
-        out
+        [self.delayed.first(), self.early.first()].into_iter().flatten().map(|(due, _)| *due).min()
     }
 
     fn end_delays(&mut self, now: Moment) {
@@ -219,83 +213,12 @@ impl Hand {
                 self.returned.extend(free.into_iter().map(|offset| (partition, offset)));
             }
         }
-    }
-
-    fn held(&self, reader: u64, token: Token) -> Option<&Held> {
-        let held = self.held.get(usize::try_from(token.slot).ok()?)?;
-        (held.epoch == token.epoch && held.reader == reader).then_some(held)
-    }
-
-    /// The record of a delivery that is with `reader`, and its place.
-    pub(crate) fn record(&self, reader: u64, token: Token) -> Option<(Place, &Record)> {
-        let place = self.held(reader, token)?.place;
-        Some((place, self.window(place.0)?.record(place.1)?))
-    }
-
-    fn take(&mut self, reader: u64, token: Token) -> Option<(Held, &mut Assignment)> {
-        self.held(reader, token)?;
-        let held = self.held.try_remove(usize::try_from(token.slot).ok()?)?;
-        if let Some(reader) = self.readers.get_mut(&reader) {
-            reader.held_count -= 1;
+        while let Some((due, place)) = self.early.first().copied()
+            && due <= now
+        {
+            self.early.pop_first();
+            self.returned.insert(place);
         }
-        let known = self.partitions.get_mut(&held.place.0)?;
-        known.in_hand_count -= 1;
-        Some((held, known))
-    }
-
-    /// Settles a delivery for good; answers whether it was with `reader`.
-    pub(crate) fn settle(&mut self, reader: u64, token: Token) -> bool {
-        let Some((Held { place: (partition, offset), lane, .. }, known)) = self.take(reader, token) else {
-            return false;
-        };
-        known.settle(offset);
-        if let Some(lane) = lane {
-            let free = known.lanes.settle(lane);
-            self.returned.extend(free.into_iter().map(|offset| (partition, offset)));
-        }
-        true
-    }
-
-    /// Settles what is in nobody's hand.
-    pub(crate) fn settle_place(&mut self, (partition, offset): Place) {
-        if let Some(known) = self.partitions.get_mut(&partition) {
-            known.settle(offset);
-        }
-    }
-
-    /// Takes a delivery back, to be handed out again at `due` or, without it, as soon as may be;
-    /// answers whether it was with `reader`.
-    pub(crate) fn give_back(&mut self, reader: u64, token: Token, due: Option<Moment>) -> bool {
-        let Some((Held { place, lane, .. }, known)) = self.take(reader, token) else { return false };
-        match lane {
-            Some(lane) => {
-                let free = known.lanes.give_back(lane, place.1, due.is_some());
-                self.returned.extend(free.into_iter().map(|offset| (place.0, offset)));
-            }
-            None if due.is_none() => {
-                self.returned.insert(place);
-            }
-            None => {}
-        }
-        if let Some(due) = due {
-            self.delayed.insert((due, place));
-        }
-        true
-    }
-
-    /// A receiver ends: what it has is given back, and named, for it is lost to the receiver.
-    pub(crate) fn part(&mut self, reader: u64) -> Vec<Token> {
-        let held: Vec<Token> = self
-            .held
-            .iter()
-            .filter(|(_, held)| held.reader == reader)
-            .map(|(slot, held)| Token { slot: slot as u64, epoch: held.epoch })
-            .collect();
-        for token in &held {
-            self.give_back(reader, *token, None);
-        }
-        let told = self.readers.remove(&reader).map(|reader| reader.lost).unwrap_or_default();
-        told.into_iter().chain(held).collect()
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Window {
     /// What an earlier owner has settled beyond its watermark.
     settled_before: Vec<RangeInclusive<i64>>,
     settled_count: usize,
+    /// Of what is not settled.
+    bytes: usize,
 }
 
 impl Window {
@@ -41,6 +43,7 @@ impl Window {
         self.next = Some(offset + 1);
         let is_settled = self.settled_before.iter().any(|range| range.contains(&offset));
         self.settled_count += usize::from(is_settled);
+        self.bytes += if is_settled { 0 } else { record.size_bytes() };
         self.entries.push_back(Entry { offset, record: (!is_settled).then_some(record), read_at: now });
         self.advance();
         !is_settled
@@ -54,7 +57,8 @@ impl Window {
     /// Settles a message for good.
     pub(crate) fn settle(&mut self, offset: i64) {
         let Some(entry) = self.place(offset).and_then(|place| self.entries.get_mut(place)) else { return };
-        if entry.record.take().is_some() {
+        if let Some(record) = entry.record.take() {
+            self.bytes -= record.size_bytes();
             self.settled_count += 1;
             self.advance();
         }
@@ -96,6 +100,11 @@ impl Window {
     /// How far reading is ahead of the watermark.
     pub(crate) fn count(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How much of that is not settled.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// When the message at the watermark was read.

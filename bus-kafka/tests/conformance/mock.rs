@@ -11,19 +11,23 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 
 /// The cluster belongs to a client, and goes with it.
-pub(crate) struct Mock(BaseProducer);
+pub(crate) struct Mock {
+    client: BaseProducer,
+    /// Of the buses on it.
+    options: &'static str,
+}
 
 /// How long what a foreign client sends may take.
 pub(crate) const FOREIGN_MAX: Duration = Duration::from_secs(10);
 
 impl Mock {
-    pub(crate) fn start() -> Self {
-        let config = ClientConfig::new().set("test.mock.num.brokers", "1").create();
-        Self(config.expect("a cluster in this process"))
+    pub(crate) fn with(options: &'static str) -> Self {
+        let client = ClientConfig::new().set("test.mock.num.brokers", "1").create();
+        Self { client: client.expect("a cluster in this process"), options }
     }
 
     fn cluster(&self) -> rdkafka::mocking::MockCluster<'_, DefaultProducerContext> {
-        self.0.client().mock_cluster().expect("it was asked for")
+        self.client.client().mock_cluster().expect("it was asked for")
     }
 }
 
@@ -43,7 +47,8 @@ impl Harness for Mock {
     }
 
     async fn connect(&self, seams: &Seams) -> Result<Arc<dyn Bus>> {
-        let url = format!("kafka://{}?admin=off&session=6s&timeout=10s", self.cluster().bootstrap_servers());
+        let (servers, options) = (self.cluster().bootstrap_servers(), self.options);
+        let url = format!("kafka://{servers}?admin=off&session=6s&timeout=10s{options}");
         Ok(KafkaBus::open(KafkaOptions::of(&BusUrl::parse(&url)?)?, seams.clone())?)
     }
 
@@ -56,7 +61,7 @@ impl Harness for Mock {
     }
 
     async fn publish_undecodable(&self, destination: &Destination, raw: &[u8]) -> Result<()> {
-        send_undecodable(&self.0, destination, raw);
+        send_undecodable(&self.client, destination, raw);
         Ok(())
     }
 

@@ -12,12 +12,19 @@ use rdkafka::producer::BaseProducer;
 
 pub(crate) struct Kafka {
     server: String,
+    /// Of the buses on it.
+    options: String,
 }
 
 impl Kafka {
-    pub(crate) fn at(port: &str) -> Self {
-        Self { server: format!("127.0.0.1:{port}") }
+    pub(crate) fn at(port: &str, options: String) -> Self {
+        Self { server: format!("127.0.0.1:{port}"), options }
     }
+}
+
+/// Nobody else's delay topics: a group of many that come and go forwards late.
+pub(crate) fn fresh_scope() -> String {
+    format!("{:x}", Seams::system().entropy.bits("conformance", "scope") as u64)
 }
 
 #[async_trait]
@@ -27,7 +34,7 @@ impl Harness for Kafka {
     }
 
     async fn connect(&self, seams: &Seams) -> Result<Arc<dyn Bus>> {
-        let url = format!("kafka://{}?session=6s&timeout=10s&holder=suite", self.server);
+        let url = format!("kafka://{}?session=6s&timeout=10s&holder=suite{}", self.server, self.options);
         Ok(KafkaBus::open(KafkaOptions::of(&BusUrl::parse(&url)?)?, seams.clone())?)
     }
 

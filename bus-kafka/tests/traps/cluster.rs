@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{
-    Bus, BusUrl, ClockExt as _, Declaration, Delivery, Destination, Message, Outgoing, Receiver, Seams,
-    SubscribeOptions, Subscription,
+    Bus, BusUrl, ClockExt as _, Declaration, Delivery, Destination, Message, MessageKey, Outgoing, PublishOutcome,
+    Receiver, ReceiverExt as _, Seams, SubscribeOptions, Subscription,
 };
 use bus_kafka::{KafkaBus, KafkaOptions};
 use rdkafka::ClientConfig;
@@ -23,9 +23,13 @@ impl Cluster {
     }
 
     pub(crate) fn bus(&self, options: &str) -> Arc<KafkaBus> {
+        self.bus_in(options, Seams::system())
+    }
+
+    pub(crate) fn bus_in(&self, options: &str, seams: Seams) -> Arc<KafkaBus> {
         let url = format!("kafka://{}?admin=off&session=6s&{options}", self.0.bootstrap_servers());
         let url = BusUrl::parse(&url).expect("a URL");
-        KafkaBus::open(KafkaOptions::of(&url).expect("legal"), Seams::system()).expect("clients")
+        KafkaBus::open(KafkaOptions::of(&url).expect("legal"), seams).expect("clients")
     }
 
     /// A topic of so many partitions, and its dead letters.
@@ -65,6 +69,39 @@ pub(crate) async fn take(receiver: &Arc<dyn Receiver>, count: usize) -> Vec<Deli
 
 pub(crate) fn outgoing(topic: &Destination, body: &[u8]) -> Outgoing {
     Outgoing::new(topic.clone(), Message::new(Seams::system().message_id("tests"), body.to_vec()))
+}
+
+/// One with a key, whose body is the key and a number.
+pub(crate) fn keyed(topic: &Destination, key: &str, number: usize) -> Outgoing {
+    let mut outgoing = outgoing(topic, format!("{key}{number}").as_bytes());
+    let message = outgoing.message().clone().with_key(MessageKey::new(key).expect("legal"));
+    *outgoing.message_mut() = message;
+    outgoing
+}
+
+pub(crate) async fn publish(bus: &Arc<KafkaBus>, batch: Vec<Outgoing>) {
+    let outcomes = bus.publish(batch).await;
+    assert!(outcomes.iter().all(PublishOutcome::is_accepted), "{outcomes:?}");
+}
+
+pub(crate) fn body(delivery: &Delivery) -> String {
+    String::from_utf8_lossy(delivery.message().body()).into_owned()
+}
+
+pub(crate) async fn ack(receiver: &Arc<dyn Receiver>, delivery: Delivery) {
+    let outcome = receiver.settle_one(delivery.ack()).await;
+    assert!(outcome.is_settled(), "{outcome:?}");
+}
+
+/// Waits for something that comes by itself.
+pub(crate) async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    let clock = Seams::system().clock;
+    let looking = async {
+        while !is_so().await {
+            clock.sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(clock.timeout_here(PATIENCE, looking).await.is_some(), "not yet: {what}");
 }
 
 pub(crate) async fn close(bus: &Arc<KafkaBus>) {

@@ -2,8 +2,11 @@
 
 mod cluster;
 mod log;
+mod quick;
 
+mod delays;
 mod foreign_headers;
 mod partitions;
 mod pressure;
 mod producer;
+mod retries;

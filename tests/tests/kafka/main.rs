@@ -1,6 +1,7 @@
 //! The order system on Kafka: Apache Kafka from `tests/brokers`.
 
 mod declarations;
+mod delays;
 mod flow;
 mod foreign;
 mod members;
@@ -16,6 +17,8 @@ fn main() -> ExitCode {
         "kafka",
         broker_tests![
             declarations::a_topic_with_other_partitions_or_retention_is_a_conflict_that_says_what_to_do,
+            delays::what_waits_outlives_a_killed_broker_and_keeps_the_order_of_its_keys,
+            delays::what_waits_never_expires_and_is_removed_when_it_was_sent_on,
             flow::the_recorded_flow_runs_in_one_process,
             flow::the_recorded_flow_runs_in_two_processes,
             foreign::what_a_foreign_client_put_there_before_the_start_is_processed,

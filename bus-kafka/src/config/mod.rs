@@ -12,6 +12,8 @@ use crate::holder::is_legal;
 /// Largest message, unless told otherwise: 768 KiB of body, key and headers, so that ids and framing
 /// fit into the 1 MiB that brokers take by default (`message.max.bytes`).
 pub const MESSAGE_BYTES_MAX: usize = 768 * 1024;
+/// The most that the largest message may be set to.
+pub(crate) const MESSAGE_BYTES_LIMIT: usize = 8 * 1024 * 1024;
 /// Partitions of topics declared here, unless told otherwise.
 pub const PARTITION_COUNT: i32 = 4;
 /// How long topics declared here keep messages, unless told otherwise: 14 days.
@@ -26,8 +28,11 @@ pub const SESSION: Duration = Duration::from_secs(10);
 pub const POLL_INTERVAL_MAX: Duration = Duration::from_secs(300);
 /// How long a message may wait for its delivery report, unless told otherwise.
 pub const DELIVERY: Duration = Duration::from_secs(30);
-/// Longest nack delay: the message is kept in this process, and its partition's watermark with it.
+/// Longest nack delay without retry topics: the message is kept in this process, and its partition's
+/// watermark with it.
 pub const NACK_DELAY_MAX: Duration = Duration::from_secs(15 * 60);
+/// Longest delay through delay topics, of a message and, with retry topics, of a nack: 30 days.
+pub const DELAY_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -64,6 +69,16 @@ pub struct KafkaOptions {
     pub delivery: Duration,
     /// Largest message in bytes of body, key and headers.
     pub message_bytes_max: usize,
+    /// Whether messages may be delayed, for up to [`DELAY_MAX`]: they wait in topics that the buses of
+    /// one [`scope`](Self::scope) share, and that each of them helps to forward.
+    pub delay_topics: bool,
+    /// Whether a message that is nacked with a delay waits there as well, and comes again by a topic of its
+    /// subscription, out of the order of its key; otherwise it waits in this process, its key behind it.
+    /// Needs [`delay_topics`](Self::delay_topics).
+    pub retry_topics: bool,
+    /// In front of the names of the delay topics: buses of one scope share them, and what one of them delays
+    /// another may forward; `None`: all that name none.
+    pub scope: Option<String>,
 }
 
 const OPTIONS: &[&str] = &[
@@ -78,6 +93,9 @@ const OPTIONS: &[&str] = &[
     "poll",
     "timeout",
     "message_bytes_max",
+    "delays",
+    "retries",
+    "scope",
     "tls",
     "allow_plaintext",
 ];
@@ -114,28 +132,41 @@ impl KafkaOptions {
             admin: url.switch("admin", true)?,
             window_count_max: url.number("window", WINDOW_COUNT_MAX, 16..=1_000_000)?,
             drain: time(url, "drain", DRAIN, Duration::ZERO..=MINUTE)?,
-            holder: url
-                .option("holder")
-                .map(|_| {
-                    url.read("holder", String::new(), |text| match is_legal(text) {
-                        true => Ok(text.to_owned()),
-                        false => Err("1 to 64 of the characters A–Z, a–z, 0–9, `_`, `-`".to_owned()),
-                    })
-                })
-                .transpose()?,
+            holder: name(url, "holder")?,
             session: time(url, "session", SESSION, MINUTE / 10..=5 * MINUTE)?,
             poll_interval_max: time(url, "poll", POLL_INTERVAL_MAX, MINUTE / 10..=60 * MINUTE)?,
             delivery: time(url, "timeout", DELIVERY, MINUTE / 60..=5 * MINUTE)?,
-            message_bytes_max: url.number("message_bytes_max", MESSAGE_BYTES_MAX, 1..=8 * 1024 * 1024)?,
+            message_bytes_max: url.number("message_bytes_max", MESSAGE_BYTES_MAX, 1..=MESSAGE_BYTES_LIMIT)?,
+            delay_topics: one_of(url, "delays", ["off", "topics"])?,
+            retry_topics: one_of(url, "retries", ["hand", "topics"])?,
+            scope: name(url, "scope")?,
         };
         options.check(url.switch("allow_plaintext", false)?)?;
         Ok(options)
+    }
+
+    /// Longest delay of a message.
+    pub(crate) fn delay_max(&self) -> Option<Duration> {
+        self.delay_topics.then_some(DELAY_MAX)
+    }
+
+    /// Longest delay of a nack.
+    pub(crate) fn nack_delay_max(&self) -> Duration {
+        if self.retry_topics { DELAY_MAX } else { NACK_DELAY_MAX }
+    }
+
+    pub(crate) fn check_retries(&self) -> Result<()> {
+        match self.retry_topics && !self.delay_topics {
+            true => Err(invalid("what is retried through topics waits in delay topics; add delays=topics")),
+            false => Ok(()),
+        }
     }
 
     fn check(&self, may_be_plain: bool) -> Result<()> {
         if self.session > self.poll_interval_max {
             return Err(invalid("option `poll` is shorter than `session`; Kafka wants it at least as long"));
         }
+        self.check_retries()?;
         if self.tls && !cfg!(feature = "tls") {
             return Err(invalid("this build has no TLS; build it with the feature `tls` of bus-kafka"));
         }
@@ -159,6 +190,9 @@ impl fmt::Debug for KafkaOptions {
             .field("replica_count", &self.replica_count)
             .field("holder", &self.holder)
             .field("window_count_max", &self.window_count_max)
+            .field("delay_topics", &self.delay_topics)
+            .field("retry_topics", &self.retry_topics)
+            .field("scope", &self.scope)
             .finish_non_exhaustive()
     }
 }
@@ -179,6 +213,21 @@ fn is_local(server: &str) -> bool {
     is_loopback(server.rsplit_once(':').map_or(server, |(host, _)| host))
 }
 
+fn name(url: &BusUrl, option: &str) -> Result<Option<String>> {
+    url.read(option, None, |text| match is_legal(text) {
+        true => Ok(Some(text.to_owned())),
+        false => Err("1 to 64 of the characters A–Z, a–z, 0–9, `_`, `-`".to_owned()),
+    })
+}
+
+/// Whether the second of both words is there; the first is the default.
+fn one_of(url: &BusUrl, name: &str, words: [&str; 2]) -> Result<bool> {
+    url.read(name, false, |text| match words.iter().position(|word| *word == text) {
+        Some(place) => Ok(place == 1),
+        None => Err(format!("`{}` or `{}`", words[0], words[1])),
+    })
+}
+
 fn time(url: &BusUrl, name: &str, default: Duration, legal: RangeInclusive<Duration>) -> Result<Duration> {
     url.read(name, default, |text| {
         let found = span(text).filter(|span| legal.contains(span));
@@ -192,69 +241,4 @@ fn invalid(text: impl Into<String>) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn options(url: &str) -> Result<KafkaOptions> {
-        KafkaOptions::of(&BusUrl::parse(url).expect("a URL"))
-    }
-
-    #[test]
-    fn a_url_sets_every_option() {
-        let url = "kafka://me:hunter2@127.0.0.1:9092,[::1]:9093?partitions=8&retention=7d&replication=3&admin=off&window=100\
-                   &drain=500ms&holder=store-1&session=6s&poll=1m&timeout=5s&message_bytes_max=1000";
-        let expected = KafkaOptions {
-            servers: "127.0.0.1:9092,[::1]:9093".to_owned(),
-            credentials: Some(("me".to_owned(), "hunter2".to_owned())),
-            tls: false,
-            partition_count: Some(8),
-            retention: Some(Duration::from_secs(7 * 86_400)),
-            replica_count: Some(3),
-            admin: false,
-            window_count_max: 100,
-            drain: Duration::from_millis(500),
-            holder: Some("store-1".to_owned()),
-            session: Duration::from_secs(6),
-            poll_interval_max: Duration::from_secs(60),
-            delivery: Duration::from_secs(5),
-            message_bytes_max: 1_000,
-        };
-        let found = options(url).expect("legal");
-        assert_eq!(found, expected);
-        assert!(!format!("{found:?}").contains("hunter2"), "{found:?}");
-    }
-
-    #[test]
-    fn a_bad_url_says_what_to_write() {
-        for (url, hint) in [
-            ("kafka://", "no list of brokers"),
-            ("kafka://127.0.0.1", "no list of brokers"),
-            ("kafka://127.0.0.1:9092,", "no list of brokers"),
-            ("kafka://127.0.0.1:9092/topic", "has no path"),
-            ("kafka://me@127.0.0.1:9092", "a user and a password"),
-            ("kafka://me:secret@broker:9092", "allow_plaintext=on"),
-            ("kafka://127.0.0.1:9092,broker:9092", "allow_plaintext=on"),
-            ("kafka://127.0.0.1:9092?partitions=0", "from 1 to 1000"),
-            ("kafka://127.0.0.1:9092?session=1s", "from 6s"),
-            ("kafka://127.0.0.1:9092?holder=a.b", "1 to 64 of the characters"),
-            ("kafka://127.0.0.1:9092?session=1m&poll=30s", "at least as long"),
-            ("kafka://127.0.0.1:9092?partition=3", "did you mean `partitions`?"),
-        ] {
-            let error = options(url).expect_err(url).to_string();
-            assert!(error.contains(hint), "{url}: {error}");
-            assert!(!error.contains("secret"), "{error}");
-        }
-    }
-
-    #[test]
-    fn tls_is_there_or_says_what_to_build() {
-        let found = options("kafka://me:secret@broker:9093?tls=on");
-        if cfg!(feature = "tls") {
-            assert!(found.expect("encrypted").tls);
-            return;
-        }
-        let error = found.expect_err("this build has none");
-        assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert!(error.to_string().contains("feature `tls` of bus-kafka"), "{error}");
-    }
-}
+mod tests;
