@@ -12,7 +12,7 @@ use tracing::info;
 use crate::config::{PARTITION_COUNT, RETENTION};
 use crate::desk::{ANSWER_MAX, Tools};
 use crate::topology::{Topic, Topics, all};
-use crate::{connect, delay, error, retry};
+use crate::{connect, delay, error, offsets, retry};
 
 /// How long a topic may take from its creation until every partition has a leader.
 const CREATION_MAX: Duration = Duration::from_secs(15);
@@ -246,7 +246,9 @@ fn begin_group(tools: &Tools, group: &str, name: &str, topic: Topic) -> Result<(
     for element in client.committed_offsets(all(name, topic), ANSWER_MAX)?.elements() {
         if !matches!(element.offset(), Offset::Offset(_)) {
             let (low, _) = client.fetch_watermarks(name, element.partition(), ANSWER_MAX)?;
-            missing.add_partition_offset(name, element.partition(), Offset::Offset(low))?;
+            let mut first = missing.add_partition(name, element.partition());
+            first.set_offset(Offset::Offset(low))?;
+            first.set_metadata(offsets::write(None, tools.options.holder.as_deref(), low, std::iter::empty()));
         }
     }
     if missing.count() == 0 {

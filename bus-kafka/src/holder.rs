@@ -24,7 +24,7 @@ use crate::desk::{ANSWER_MAX, Tools};
 use crate::member::Member;
 use crate::rebalance::Calls;
 use crate::shared::Shared;
-use crate::{error, topology};
+use crate::{error, offsets, topology};
 
 const CLIENT: &str = "bus-kafka";
 /// A member that could not see the others looks again so often.
@@ -76,7 +76,8 @@ fn refused(seen: &Seen, subscription: &Subscription, own: &str, session: Duratio
 }
 
 /// Asks, before a group is joined, whether it may be: a live group is not to be disturbed. Tells when it
-/// has no member: then what was done about its earlier messages may be known to another store.
+/// has no member, and its offsets are not of this store alone: then what was done about its earlier messages
+/// may be known to another one.
 ///
 /// What cannot be seen here is looked at again by the member.
 pub(crate) async fn claim(shared: &Shared, subscription: &Subscription) -> Result<()> {
@@ -95,7 +96,7 @@ pub(crate) async fn claim(shared: &Shared, subscription: &Subscription) -> Resul
         return Err(refusal);
     }
     if seen.member_count == 0 {
-        match committed(shared, subscription).await {
+        match committed(shared, subscription, &own).await {
             Ok(offsets) if offsets.is_empty() => {}
             Ok(offsets) => info!(event = "group_taken_over", group = %subscription, store = own, offsets,
                 "taking over a group without members: should another store have had it, this one knows nothing of what \
@@ -107,16 +108,20 @@ pub(crate) async fn claim(shared: &Shared, subscription: &Subscription) -> Resul
     Ok(())
 }
 
-/// The committed offsets of a group as text, `partition:offset` each.
-async fn committed(shared: &Shared, subscription: &Subscription) -> Result<String> {
+/// The offsets of a group that were committed by others than `own`, or by nobody who was named, as text:
+/// `partition:offset` each.
+async fn committed(shared: &Shared, subscription: &Subscription, own: &str) -> Result<String> {
     let Some(topic) = shared.topics.find(subscription.destination(), "subscribe").await? else {
         return Ok(String::new());
     };
-    let (group, name) = (subscription.to_string(), subscription.destination().to_string());
+    let (group, name, own) = (subscription.to_string(), subscription.destination().to_string(), own.to_owned());
     let asked = move |tools: &Tools| {
         let found = tools.in_group(&group)?.committed_offsets(topology::all(&name, topic), ANSWER_MAX)?;
         let place = |element: TopicPartitionListElem<'_>| match element.offset() {
-            Offset::Offset(offset) => Some(format!("{}:{offset}", element.partition())),
+            Offset::Offset(offset) => {
+                let is_own = offsets::read(offset, element.metadata()).holder.is_some_and(|holder| holder == own);
+                (!is_own).then(|| format!("{}:{offset}", element.partition()))
+            }
             _ => None,
         };
         Ok(found.elements().into_iter().filter_map(place).collect::<Vec<_>>().join(" "))
@@ -150,7 +155,7 @@ impl Member {
     }
 
     /// Who keeps its effects; sending on has none.
-    fn holder(&self) -> Option<&str> {
+    pub(crate) fn holder(&self) -> Option<&str> {
         self.shared.options.holder.as_deref().filter(|_| !self.plan.is_forwarding)
     }
 

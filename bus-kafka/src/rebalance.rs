@@ -32,7 +32,7 @@ impl Member {
                 let _ = element.set_offset(Offset::Offset(watermark));
                 // The number is told of the destination's own topic.
                 let partition_count = partition_count.filter(|_| partition.topic == 0);
-                element.set_metadata(offsets::write(partition_count, watermark, window.settled()));
+                element.set_metadata(offsets::write(partition_count, self.holder(), watermark, window.settled()));
             }
         }
         list
@@ -93,6 +93,7 @@ impl Member {
                             left.insert(partition, offsets::read(watermark, element.metadata()));
                         }
                     }
+                    self.sign(consumer, &committed);
                 }
                 Err(failure) => {
                     let error = error::told(&failure, "subscribe");
@@ -110,6 +111,26 @@ impl Member {
         }
         drop(hand);
         self.lost.notify_waiters();
+    }
+
+    /// Puts the name of our holder to offsets that are not in it, so that the next one of the same is none that
+    /// takes over.
+    fn sign(&self, consumer: &BaseConsumer<Calls>, committed: &TopicPartitionList) {
+        let Some(holder) = self.holder() else { return };
+        let mut list = TopicPartitionList::new();
+        for element in committed.elements() {
+            let Offset::Offset(watermark) = element.offset() else { continue };
+            let left = offsets::read(watermark, element.metadata());
+            if left.holder.as_deref() != Some(holder) {
+                let settled = left.settled.into_iter().flatten();
+                let text = offsets::write(left.partition_count, Some(holder), watermark, settled);
+                let mut signed = list.add_partition(element.topic(), element.partition());
+                // The offset is one of the broker's.
+                let _ = signed.set_offset(Offset::Offset(watermark));
+                signed.set_metadata(text);
+            }
+        }
+        self.commit(consumer, &list, CommitMode::Async);
     }
 
     /// Tells when the topic has other partitions than at the last commit, or than this member knew.

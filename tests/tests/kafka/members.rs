@@ -116,6 +116,11 @@ pub(crate) async fn a_second_store_is_refused_while_a_member_with_another_is_liv
     let again = refused(&first, start_beside(&first, &first)).await;
     assert_eq!(again, (other, own), "it is the other way round now");
     assert!(running.terminate().success(), "{}", second.site.log_tail());
+
+    let running = start_beside(&second, &first);
+    second.site.eventually("it is back", async || is_ready(&second).await).await;
+    assert_eq!(second.events("group_taken_over"), told, "the groups were its own before");
+    assert!(running.terminate().success(), "{}", second.site.log_tail());
 }
 
 /// A process that stood still is out of the group, and another store may take over. When it goes on, it
