@@ -39,9 +39,9 @@
 //! | `messaging_process_attempts` | histogram | `destination`, `group` | consumer |
 //! | `messaging_process_delivery_lag_seconds` | histogram | `destination`, `group` | consumer |
 //! | `messaging_depth_messages` | gauge | `destination`, its dead letters' too, `group`, `state` | consumer, where the bus counts |
-//! | `messaging_partition_watermark` | gauge | `group`, `partition` | consumer, on Kafka |
-//! | `messaging_partition_watermark_age_seconds` | gauge | `group`, `partition` | consumer, on Kafka |
-//! | `messaging_partition_window_messages` | gauge | `group`, `partition` | consumer, on Kafka |
+//! | `messaging_partition_watermark` | gauge | `group`, `topic`, `partition` | consumer, on Kafka |
+//! | `messaging_partition_watermark_age_seconds` | gauge | `group`, `topic`, `partition` | consumer, on Kafka |
+//! | `messaging_partition_window_messages` | gauge | `group`, `topic`, `partition` | consumer, on Kafka |
 //! | `orders_pipelines` | gauge | `destination`, `state`: starting, running, paused, `paused_by_hand`, draining, stopped | consumer |
 //! | `orders_isolated_messages` | gauge | `destination` | consumer |
 //! | `orders_processed_total` | counter | `status`: COMPLETED, FAILED | consumer |

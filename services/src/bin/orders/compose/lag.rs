@@ -21,6 +21,8 @@ pub(super) type Source = Box<dyn Fn() -> Vec<Partition> + Send + Sync>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Partition {
     pub(super) group: String,
+    /// A group may read more than one: retries and delays have topics of their own.
+    pub(super) topic: String,
     pub(super) number: i32,
     pub(super) progress: Progress,
 }
@@ -53,11 +55,11 @@ impl Lags {
 
     /// A partition has one line. While it changes hands two members may know it: the one that has held up its
     /// watermark longer is shown.
-    fn all(&self) -> BTreeMap<(String, i32), Progress> {
+    fn all(&self) -> BTreeMap<(String, String, i32), Progress> {
         let mut all = BTreeMap::new();
         for source in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            for Partition { group, number, progress } in source() {
-                let known: &mut Progress = all.entry((group, number)).or_insert_with(|| progress.clone());
+            for Partition { group, topic, number, progress } in source() {
+                let known: &mut Progress = all.entry((group, topic, number)).or_insert_with(|| progress.clone());
                 if progress.watermark_age > known.watermark_age {
                     *known = progress;
                 }
@@ -71,6 +73,7 @@ impl Lags {
 pub(super) fn of_kafka(kafka: Arc<bus_kafka::KafkaBus>) -> Source {
     let partition = |lag: bus_kafka::PartitionLag| Partition {
         group: lag.group,
+        topic: lag.topic,
         number: lag.partition,
         progress: Progress {
             watermark: lag.watermark,
@@ -90,8 +93,8 @@ impl Collector for Lags {
                 return Ok(());
             }
             let mut gauge = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
-            shown.try_for_each(|((group, number), value)| {
-                let labels = [("group", group.clone()), ("partition", number.to_string())];
+            shown.try_for_each(|((group, topic, number), value)| {
+                let labels = [("group", group.clone()), ("topic", topic.clone()), ("partition", number.to_string())];
                 gauge.encode_family(&labels)?.encode_gauge(&value)
             })
         };
@@ -122,6 +125,7 @@ mod tests {
         let watermark_age = Duration::from_secs(age_seconds);
         Partition {
             group: "orders".to_owned(),
+            topic: "orders".to_owned(),
             number,
             progress: Progress { watermark, window_count: 3, watermark_age },
         }
@@ -142,15 +146,19 @@ mod tests {
         assert_eq!(shown(&lags), "", "nobody tells");
         lags.add(Some(Box::new(|| vec![partition(0, Some(7), 0), partition(1, Some(9), 60)])));
         lags.add(Some(Box::new(|| vec![partition(1, Some(12), 0), partition(2, None, 0)])));
+        let retries = Partition { topic: "retries".to_owned(), ..partition(0, None, 0) };
+        lags.add(Some(Box::new(move || vec![retries.clone()])));
         lags.add(None);
-        let expected = r#"messaging_partition_watermark{group="orders",partition="0"} 7.0
-messaging_partition_watermark{group="orders",partition="1"} 9.0
-messaging_partition_watermark_age_seconds{group="orders",partition="0"} 0.0
-messaging_partition_watermark_age_seconds{group="orders",partition="1"} 60.0
-messaging_partition_watermark_age_seconds{group="orders",partition="2"} 0.0
-messaging_partition_window_messages{group="orders",partition="0"} 3.0
-messaging_partition_window_messages{group="orders",partition="1"} 3.0
-messaging_partition_window_messages{group="orders",partition="2"} 3.0
+        let expected = r#"messaging_partition_watermark{group="orders",topic="orders",partition="0"} 7.0
+messaging_partition_watermark{group="orders",topic="orders",partition="1"} 9.0
+messaging_partition_watermark_age_seconds{group="orders",topic="orders",partition="0"} 0.0
+messaging_partition_watermark_age_seconds{group="orders",topic="orders",partition="1"} 60.0
+messaging_partition_watermark_age_seconds{group="orders",topic="orders",partition="2"} 0.0
+messaging_partition_watermark_age_seconds{group="orders",topic="retries",partition="0"} 0.0
+messaging_partition_window_messages{group="orders",topic="orders",partition="0"} 3.0
+messaging_partition_window_messages{group="orders",topic="orders",partition="1"} 3.0
+messaging_partition_window_messages{group="orders",topic="orders",partition="2"} 3.0
+messaging_partition_window_messages{group="orders",topic="retries",partition="0"} 3.0
 "#;
         assert_eq!(shown(&lags), expected);
     }
