@@ -149,15 +149,7 @@ impl World {
             producer: Arc::new(HttpProducerApi::new(Arc::new(transport), self.consumer_token.clone().map(Into::into))),
             middleware: Vec::new(),
         };
-        let settings = ConsumerSettings {
-            order_queue: order_queue(),
-            sync_queue: sync_queue(),
-            time_zone: TimeZone::UTC,
-            sync_token: None,
-            reconcile_every: self.reconcile_every,
-            reconcile_grace: Duration::from_secs(10),
-            policy: ::bus::pipeline::Policy::default(),
-        };
+        let settings = ConsumerSettings { reconcile_every: self.reconcile_every, ..consumer_settings() };
         let consumer = Consumer::start(parts, settings, CancellationToken::new()).await.expect("the consumer starts");
         self.network.connect_consumer(consumer::edge(Arc::clone(&consumer)), life.clone());
         consumer.run(CancellationToken::new()).await.expect("the consumer subscribes");
@@ -187,6 +179,20 @@ pub fn order_queue() -> Destination {
 #[must_use]
 pub fn sync_queue() -> Destination {
     Destination::new("sync-events-queue").expect("a legal name")
+}
+
+/// The settings of a consumer that reconciles every 30 s, up to 10 s before.
+#[must_use]
+pub fn consumer_settings() -> ConsumerSettings {
+    ConsumerSettings {
+        order_queue: order_queue(),
+        sync_queue: sync_queue(),
+        time_zone: TimeZone::UTC,
+        sync_token: None,
+        reconcile_every: Duration::from_secs(30),
+        reconcile_grace: Duration::from_secs(10),
+        policy: ::bus::pipeline::Policy::default(),
+    }
 }
 
 /// Runs `scenario` on a thread of its own time: paused, one interleaving, no sockets.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bus::pipeline::{Failure, Policy};
+use bus::pipeline::Failure;
 use bus::{BusExt, ClockExt, Message, MessageId, Outgoing, Seams, Subscription};
 use bus_memory::{MemoryBus, MemoryOptions};
 use bytes::Bytes;
@@ -14,12 +14,12 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use services::consumer::ports::{LocalBooks, Ports, StockLevels};
 use services::consumer::producer_api::{Changes, HttpProducerApi, ProducerApi, PutAnswer, Transport};
-use services::consumer::{self, Consumer, ConsumerParts, ConsumerSettings};
+use services::consumer::{self, Consumer, ConsumerParts};
 use services::domain::{Order, OrderNumber};
 use services::http::in_process;
 use services::store::MemoryStore;
 use services::wire::{OrderBody, ResultBody};
-use tests::world::{in_virtual_time, order_queue, sync_queue};
+use tests::world::{consumer_settings, in_virtual_time, sync_queue};
 use tokio_util::sync::CancellationToken;
 
 const NUMBER: &str = "ORD-20250901-005036-FDBDAD7F";
@@ -107,16 +107,7 @@ fn copies_after(producer: Arc<dyn ProducerApi>, answer_count: usize) -> Vec<Valu
             producer,
             middleware: Vec::new(),
         };
-        let settings = ConsumerSettings {
-            order_queue: order_queue(),
-            sync_queue: sync_queue(),
-            time_zone: TimeZone::UTC,
-            sync_token: None,
-            reconcile_every: Duration::from_secs(30),
-            reconcile_grace: Duration::from_secs(10),
-            policy: Policy::default(),
-        };
-        let consumer = Consumer::start(parts, settings, CancellationToken::new()).await.expect("it starts");
+        let consumer = Consumer::start(parts, consumer_settings(), CancellationToken::new()).await.expect("it starts");
         let edge = consumer::edge(Arc::clone(&consumer));
         let waiting = || {
             let depth = bus.depth_now(&Subscription::to(sync_queue())).expect("declared");

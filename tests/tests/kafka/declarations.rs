@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{Bus, BusUrl, Declaration, Destination, ErrorKind, Seams};
-use bus_kafka::{KafkaBus, KafkaOptions};
+use bus::{Bus, Declaration, Destination, ErrorKind};
+use bus_kafka::KafkaBus;
+
+use super::hand::{fresh, open};
 
 const CLOSED_MAX: Duration = Duration::from_secs(60);
 
 fn bus(options: &str) -> Arc<KafkaBus> {
-    let url = BusUrl::parse(&format!("{}?{options}", tests::brokers::url("kafka"))).expect("a URL");
-    KafkaBus::open(KafkaOptions::of(&url).expect("legal"), Seams::system()).expect("clients")
+    open(&format!("{}?{options}", tests::brokers::url("kafka")))
 }
 
 pub(crate) async fn a_topic_with_other_partitions_or_retention_is_a_conflict_that_says_what_to_do() {
-    let unique = Seams::system().entropy.bits("tests", "declarations") as u64;
-    let topic = Destination::new(&format!("declared-{unique:x}")).expect("legal");
+    let topic = Destination::new(&fresh("declared")).expect("legal");
     let declaration = Declaration::of(topic.clone());
     for (options, conflict) in [
         ("partitions=3&retention=7d", None),

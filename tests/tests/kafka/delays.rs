@@ -5,27 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{
-    Bus, BusUrl, ClockExt as _, Declaration, Delivery, Destination, Message, MessageKey, Outgoing, PublishOutcome,
-    Receiver, Seams, SettleOutcome, SubscribeOptions, Subscription,
+    Bus, Declaration, Delivery, Destination, Message, MessageKey, Outgoing, PublishOutcome, Seams, SettleOutcome,
 };
-use bus_kafka::{KafkaBus, KafkaOptions};
+use bus_kafka::KafkaBus;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tests::brokers::Server;
 
+use super::hand::{fresh, open, receiver, take};
+
 /// Bounds what never comes.
 const PATIENCE: Duration = Duration::from_secs(180);
 const KEY_COUNT: usize = 10;
 
-fn fresh(name: &str) -> String {
-    format!("{name}-{:x}", Seams::system().entropy.bits("tests", name) as u64)
-}
-
 async fn bus_on(url: &str, scope: &str, topic: &Destination) -> Arc<KafkaBus> {
-    let url = BusUrl::parse(&format!("{url}?session=6s&delays=topics&scope={scope}")).expect("a URL");
-    let bus = KafkaBus::open(KafkaOptions::of(&url).expect("legal"), Seams::system()).expect("clients");
+    let bus = open(&format!("{url}?session=6s&delays=topics&scope={scope}"));
     bus.declare(&[Declaration::of(topic.clone())]).await.expect("declared");
     bus
 }
@@ -39,23 +35,6 @@ async fn publish(bus: &Arc<KafkaBus>, topic: &Destination, count: usize, delay: 
     };
     let outcomes = bus.publish((0..count).map(message).collect()).await;
     assert!(outcomes.iter().all(PublishOutcome::is_accepted), "{outcomes:?}");
-}
-
-async fn receiver(bus: &Arc<KafkaBus>, topic: &Destination) -> Arc<dyn Receiver> {
-    let subscription = Subscription::to(topic.clone());
-    bus.subscribe(&subscription, SubscribeOptions::default()).await.expect("it is declared")
-}
-
-async fn take(receiver: &Arc<dyn Receiver>, count: usize) -> Vec<Delivery> {
-    let mut into = Vec::new();
-    let taking = async {
-        while into.len() < count {
-            receiver.receive(count - into.len(), &mut into).await.expect("an open receiver");
-        }
-    };
-    let in_time = Seams::system().clock.timeout_here(PATIENCE, taking).await;
-    assert!(in_time.is_some(), "{} of {count} came", into.len());
-    into
 }
 
 /// The bus ends as well: whoever comes next sends on.
@@ -75,7 +54,7 @@ pub(crate) async fn what_waits_outlives_a_killed_broker_and_keeps_the_order_of_i
     let mut next: BTreeMap<String, usize> = BTreeMap::new();
     let mut left = COUNT;
     while left > 0 {
-        for delivery in take(&orders, 1).await {
+        for delivery in take(&orders, 1, PATIENCE).await {
             assert!(clock.now() >= due, "{:?} early", due.since(clock.now()));
             let number: usize = String::from_utf8_lossy(delivery.message().body()).parse().expect("a number");
             let next = next.entry(delivery.message().key().expect("it had one").as_str().to_owned()).or_default();
@@ -98,7 +77,7 @@ pub(crate) async fn what_waits_never_expires_and_is_removed_when_it_was_sent_on(
     publish(&bus, &topic, 100, Duration::from_secs(1)).await;
     publish(&bus, &topic, 1, Duration::from_secs(60 * 60)).await;
     let orders = receiver(&bus, &topic).await;
-    let came = take(&orders, 100).await;
+    let came = take(&orders, 100, PATIENCE).await;
     let acked = orders.settle(came.into_iter().map(Delivery::ack).collect()).await;
     assert!(acked.iter().all(SettleOutcome::is_settled), "{acked:?}");
     bus.close(PATIENCE).await.expect("closed");

@@ -4,6 +4,7 @@ mod declarations;
 mod delays;
 mod flow;
 mod foreign;
+mod hand;
 mod members;
 mod outages;
 mod rebalances;

@@ -5,21 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{
-    Bus, BusUrl, ClockExt as _, Declaration, Delivery, Destination, Message, MessageKey, Outgoing, PublishOutcome,
-    Receiver, ReceiverExt as _, Seams, SettleOutcome, SubscribeOptions, Subscription,
+    Bus, ClockExt as _, Declaration, Delivery, Destination, Message, MessageKey, Outgoing, PublishOutcome,
+    ReceiverExt as _, Seams, SettleOutcome,
 };
-use bus_kafka::{KafkaBus, KafkaOptions};
+use bus_kafka::KafkaBus;
+
+use super::hand::{fresh, open, receiver, take};
 
 const SOON: Duration = Duration::from_secs(20);
 
-async fn member(options: &str) -> Arc<KafkaBus> {
-    let url = BusUrl::parse(&format!("{}?{options}", tests::brokers::url("kafka"))).expect("a URL");
-    KafkaBus::open(KafkaOptions::of(&url).expect("legal"), Seams::system()).expect("clients")
+fn member(options: &str) -> Arc<KafkaBus> {
+    open(&format!("{}?{options}", tests::brokers::url("kafka")))
 }
 
 async fn fresh_topic(bus: &Arc<KafkaBus>, name: &str) -> Destination {
-    let unique = Seams::system().entropy.bits("tests", name) as u64;
-    let destination = Destination::new(&format!("{name}-{unique:x}")).expect("legal");
+    let destination = Destination::new(&fresh(name)).expect("legal");
     bus.declare(&[Declaration::of(destination.clone())]).await.expect("declared");
     destination
 }
@@ -34,28 +34,12 @@ async fn publish(bus: &Arc<KafkaBus>, destination: &Destination, keys: impl Iter
     assert!(outcomes.iter().all(PublishOutcome::is_accepted), "{outcomes:?}");
 }
 
-async fn receiver(bus: &Arc<KafkaBus>, destination: &Destination) -> Arc<dyn Receiver> {
-    let subscription = Subscription::to(destination.clone());
-    bus.subscribe(&subscription, SubscribeOptions::default()).await.expect("it is declared")
-}
-
-async fn take(receiver: &Arc<dyn Receiver>, count: usize) -> Vec<Delivery> {
-    let mut into = Vec::new();
-    let taking = async {
-        while into.len() < count {
-            receiver.receive(count - into.len(), &mut into).await.expect("an open receiver");
-        }
-    };
-    assert!(Seams::system().clock.timeout_here(SOON, taking).await.is_some(), "{} of {count} came", into.len());
-    into
-}
-
 pub(crate) async fn an_ack_of_a_partition_that_went_to_another_member_is_lease_lost() {
-    let (first, second) = (member("partitions=2&drain=200ms").await, member("partitions=2").await);
+    let (first, second) = (member("partitions=2&drain=200ms"), member("partitions=2"));
     let topic = fresh_topic(&first, "fenced").await;
     publish(&first, &topic, 0..20).await;
     let old = receiver(&first, &topic).await;
-    let held = take(&old, 20).await;
+    let held = take(&old, 20, SOON).await;
     // One of both partitions goes to the second member, with what was in hand of it.
     let new = receiver(&second, &topic).await;
     let lost: BTreeSet<_> = Seams::system().clock.timeout(SOON, old.lost()).await.expect("told").into_iter().collect();
@@ -66,7 +50,7 @@ pub(crate) async fn an_ack_of_a_partition_that_went_to_another_member_is_lease_l
         let outcome = old.settle_one(delivery.ack()).await;
         assert_eq!(matches!(outcome, SettleOutcome::LeaseLost), is_lost, "{outcome:?}");
     }
-    let again = take(&new, lost_count).await;
+    let again = take(&new, lost_count, SOON).await;
     assert_eq!(again.len(), lost_count, "what was lost comes again, and nothing else");
     let acked = new.settle(again.into_iter().map(Delivery::ack).collect()).await;
     assert!(acked.iter().all(SettleOutcome::is_settled), "{acked:?}");
@@ -77,11 +61,11 @@ pub(crate) async fn an_ack_of_a_partition_that_went_to_another_member_is_lease_l
 /// The watermark stands before the one that was not settled; what was settled beyond it is named in
 /// the commit's metadata.
 pub(crate) async fn what_was_settled_out_of_order_does_not_come_again_to_the_next_member() {
-    let first = member("partitions=1").await;
+    let first = member("partitions=1");
     let topic = fresh_topic(&first, "beyond").await;
     publish(&first, &topic, 0..100).await;
     let old = receiver(&first, &topic).await;
-    let mut held = take(&old, 100).await;
+    let mut held = take(&old, 100, SOON).await;
     let unsettled = held.remove(3);
     let kept = unsettled.message().id().clone();
     let settled = old.settle(held.into_iter().map(Delivery::ack).collect()).await;
@@ -90,9 +74,9 @@ pub(crate) async fn what_was_settled_out_of_order_does_not_come_again_to_the_nex
     assert_eq!((lag[0].watermark, lag[0].window_count, lag[0].settled_count), (Some(3), 97, 96), "{lag:?}");
     drop(unsettled);
     first.close(SOON).await.expect("closed");
-    let second = member("partitions=1").await;
+    let second = member("partitions=1");
     let new = receiver(&second, &topic).await;
-    let again = take(&new, 1).await;
+    let again = take(&new, 1, SOON).await;
     assert_eq!(again[0].message().id(), &kept);
     let mut more = Vec::new();
     let waited = Seams::system().clock.timeout_here(Duration::from_secs(2), new.receive(100, &mut more)).await;

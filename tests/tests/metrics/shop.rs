@@ -1,12 +1,11 @@
 //! Both services with their pages, on one bus and in one thread.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bus::layer::{LayerExt, Tracing};
 use bus::middleware::Middleware;
-use bus::pipeline::{Envelope, Handled, Handler, Policy};
+use bus::pipeline::{Envelope, Handled, Handler};
 use bus::{Bus, Seams, TraceContext};
 use bytes::Bytes;
 use http::StatusCode;
@@ -15,13 +14,13 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use services::consumer::ports::{LocalBooks, Ports, StockLevels};
 use services::consumer::producer_api::{HttpProducerApi, Transport};
-use services::consumer::{self, Consumer, ConsumerParts, ConsumerSettings};
+use services::consumer::{self, Consumer, ConsumerParts};
 use services::http::{Edge, in_process};
 use services::metrics::{CONTENT_TYPE, Page};
 use services::producer::{self, Producer, ProducerSettings};
 use services::store::MemoryStore;
 use tests::scrape::Scrape;
-use tests::world::{order_queue, sync_queue};
+use tests::world::{consumer_settings, order_queue, sync_queue};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) struct Shop {
@@ -71,16 +70,7 @@ impl Shop {
             producer: Arc::new(HttpProducerApi::new(Arc::clone(&line) as _, None)),
             middleware,
         };
-        let settings = ConsumerSettings {
-            order_queue: order_queue(),
-            sync_queue: sync_queue(),
-            time_zone: TimeZone::UTC,
-            sync_token: None,
-            reconcile_every: Duration::from_secs(30),
-            reconcile_grace: Duration::from_secs(10),
-            policy: Policy::default(),
-        };
-        let started = Consumer::start(parts, settings, CancellationToken::new()).await;
+        let started = Consumer::start(parts, consumer_settings(), CancellationToken::new()).await;
         let consuming = started.expect("the consumer starts");
         consuming.show_on(&mut page);
         let consumer = page.serve_on(consumer::router(Arc::clone(&consuming)));
